@@ -16,10 +16,12 @@
 /** A new envelope without items, or NULL without memory. Free it with json_object_put(). */
 struct json_object *json_envelope(const char *tool);
 
-/** Append @item to the envelope's items. Takes ownership of @item (also on failure). 0 or -ENOMEM. */
+/** Append @item to the envelope's items. Takes ownership of @item (also on failure). 0 or -ENOMEM.
+ */
 int json_item(struct json_object *envelope, struct json_object *item);
 
-/** Add "error":{"exit":N,"what":"...","hint":"..."} to the envelope: still valid, still has items. */
+/** Add "error":{"exit":N,"what":"...","hint":"..."} to the envelope: still valid, still has items.
+ */
 int json_error(struct json_object *envelope, const struct err *e);
 
 /** Shorthands. A NULL @text becomes null. Return 0 or -ENOMEM. */

@@ -32,15 +32,16 @@ enum tap_exit {
 /** A failure as an operator should read it. Zero-initialise before use. */
 struct err {
 	enum tap_exit exit; /* what a tool exits with */
-	char what[384];     /* one line: "cannot VERB OBJECT: reason" */
-	char hint[256];     /* the next step, or empty */
+	char what[384];	    /* one line: "cannot VERB OBJECT: reason" */
+	char hint[256];	    /* the next step, or empty */
 };
 
 /**
  * Fill @e: @exit and a formatted line. Clears the hint. @e may be NULL (the words are dropped).
  *
  * Control characters in the result become '?': parts of it may come from a guest.
- * Returns @ret, which must be a negative errno, so that `return err_set(e, -ENOENT, ...)` reads well.
+ * Returns @ret, which must be a negative errno, so that `return err_set(e, -ENOENT, ...)` reads
+ * well.
  */
 int err_set(struct err *e, int ret, enum tap_exit exit, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

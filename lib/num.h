@@ -15,11 +15,11 @@
 #define SECTOR_BYTES 512u /* the unit of the block protocol, whatever sector-size says */
 
 /** Refuses pointers: the array must be one. */
-#define ARRAY_SIZE(a)                                                                              \
-	(sizeof(a) / sizeof((a)[0]) +                                                              \
-	 0 * sizeof(struct {                                                                       \
-		 int not_an_array : !__builtin_types_compatible_p(__typeof__(a),                   \
-								  __typeof__(&(a)[0]));             \
+#define ARRAY_SIZE(a)                                                                     \
+	(sizeof(a) / sizeof((a)[0]) +                                                     \
+	 0 * sizeof(struct {                                                              \
+		 int not_an_array                                                         \
+		     : !__builtin_types_compatible_p(__typeof__(a), __typeof__(&(a)[0])); \
 	 }))
 
 /** a + b into *out; true when that wrapped (and *out is then not to be used). */

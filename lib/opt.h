@@ -28,9 +28,10 @@ enum opt_complete {
  * asks for it) nothing else are added by opt itself.
  */
 struct option_row {
-	int key;          /* a letter, or a value above 255 for an option without a short form */
+	int key;	  /* a letter, or a value above 255 for an option without a short form */
 	const char *name; /* long name without dashes */
-	const char *arg;  /* name of the argument in capitals, or NULL. "[ARG]" marks an optional one */
+	const char
+		*arg; /* name of the argument in capitals, or NULL. "[ARG]" marks an optional one */
 	const char *help; /* one or more plain sentences; first one is shown by completions */
 	enum opt_complete complete;
 	const char *words; /* for OPT_COMPLETE_WORDS: "map copy" */
@@ -50,9 +51,9 @@ struct exit_row {
 };
 
 struct tool {
-	const char *name;     /* "tap-attach" */
-	const char *section;  /* "8" */
-	const char *summary;  /* the .Nd of the page: no capital, no full stop */
+	const char *name;	     /* "tap-attach" */
+	const char *section;	     /* "8" */
+	const char *summary;	     /* the .Nd of the page: no capital, no full stop */
 	const char *const *synopses; /* each without the tool's name; NULL-terminated */
 	const struct option_row *options;
 	const struct operand_row *operands;
@@ -65,9 +66,9 @@ struct tool {
  * operands unless @stop_at_operand (for tools that run a COMMAND).
  *
  * --help and --version are answered on stdout and --generate=mdoc|bash|zsh|fish (hidden; used by
- * `make docs`) too: they return 1, and the tool exits 0. A usage error returns -EINVAL with @e filled,
- * its hint naming --help. On 0, *first_operand is the index in argv of the first operand; operands
- * are the rest of argv.
+ * `make docs`) too: they return 1, and the tool exits 0. A usage error returns -EINVAL with @e
+ * filled, its hint naming --help. On 0, *first_operand is the index in argv of the first operand;
+ * operands are the rest of argv.
  */
 int opt_parse(const struct tool *tool, int argc, char **argv, bool stop_at_operand,
 	      int (*take)(int key, const char *arg, void *opaque, struct err *e), void *opaque,
@@ -84,12 +85,12 @@ int opt_number(const char *option, const char *arg, uint64_t min, uint64_t max, 
 	       struct err *e);
 int opt_size(const char *option, const char *arg, uint64_t min_bytes, uint64_t max_bytes,
 	     uint64_t *out_bytes, struct err *e);
-int opt_time(const char *option, const char *arg, uint64_t min_ns, uint64_t max_ns, uint64_t *out_ns,
-	     struct err *e);
+int opt_time(const char *option, const char *arg, uint64_t min_ns, uint64_t max_ns,
+	     uint64_t *out_ns, struct err *e);
 
 /**
- * Flush and check stdout: what a tool printed must have arrived. Returns @status, or TAP_EXIT_SYSTEM
- * with a line on stderr when it did not.
+ * Flush and check stdout: what a tool printed must have arrived. Returns @status, or
+ * TAP_EXIT_SYSTEM with a line on stderr when it did not.
  */
 int opt_finish(const struct tool *tool, int status);
 

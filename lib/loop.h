@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loop - an event loop on epoll: descriptors, signals, timers. Level-triggered, single-threaded.
+ */
+#ifndef TAP_LOOP_H
+#define TAP_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+struct loop;
+
+/** One thing waited for. The owner keeps it alive until loop_remove(), which may be called from any
+ * callback. */
+struct loop_source {
+	int fd;
+	void (*ready)(struct loop_source *source, uint32_t events);
+	void *owner;
+};
+
+int loop_open(struct loop **out);
+void loop_close(struct loop *loop);
+
+/** Wait for @events (EPOLLIN, ...) on source->fd. 0 or a negative errno. */
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events);
+int loop_change(struct loop *loop, struct loop_source *source, uint32_t events);
+/** Afterwards no callback of @source runs, also none of an event already taken in this turn. */
+void loop_remove(struct loop *loop, struct loop_source *source);
+
+/**
+ * Called at the end of every turn in which something was ready, before the loop waits again.
+ * Returns true when it has more to do at once: the next wait then does not block.
+ */
+void loop_set_after_turn(struct loop *loop, bool (*after)(void *owner), void *owner);
+
+/** Run until loop_stop(). Returns 0 or a negative errno of epoll. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pages - the guest's pages of requests in flight: mapped, or copied through an arena.
+ *
+ * Here is where pages are mapped. One arena per queue, with a place per ring slot. One call
+ * acquires the pages of a whole batch, one call releases those of all requests that finished.
+ *
+ * PAGES_MAP: a batch is one mapping (two when it has both directions: pages the guest granted
+ * read-only are mapped read-only). gntdev unmaps only what was mapped, exactly (protocol.md 8), so
+ * a mapping ends when the last request of its batch has finished; requests that finished earlier
+ * come clear with it. When a batch's map call fails, each request is mapped alone to find the
+ * culprit.
+ *
+ * PAGES_COPY: data of writes is copied in at acquire, data of reads is copied out at release, one
+ * grant copy call for all; the arena is page-aligned memory of our own, fit for O_DIRECT.
+ */
+#ifndef TAP_PAGES_H
+#define TAP_PAGES_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "request.h"
+
+enum pages_mode { PAGES_MAP, PAGES_COPY };
+
+/** Calls made and pages moved; may live in memory shared with tap-stat (written by one thread). */
+struct pages_counters {
+	uint64_t map_calls, unmap_calls, copy_calls;
+	uint64_t pages_mapped, pages_unmapped, pages_copied;
+};
+
+struct pages;
+struct pages_mapping;
+
+/** One request's use of its pages. The caller owns it and fills the first block. */
+struct pages_use {
+	unsigned slot;		       /* place in the arena, < slots; one use at a time */
+	const struct request *request; /* checked; at least one segment */
+	struct iovec *iov;	       /* room for request->nr_segments entries */
+
+	/* Out, from pages_acquire(): */
+	int status; /* 0, or -EFAULT when a grant did not map or copy. After pages_release(): 0 or
+		       -EFAULT */
+	unsigned iovcnt; /* neighbouring segments may be merged */
+
+	/* Private to pages. */
+	struct pages_mapping *mapping;
+	struct pages_use *next;
+};
+
+/**
+ * @slots requests of @max_segments pages each, of domain @domid's grants. Memory is set aside here:
+ * no allocation later. 0 or a negative errno.
+ */
+int pages_open(struct pages **out, enum pages_mode mode, uint32_t domid, unsigned slots,
+	       unsigned max_segments, struct pages_counters *counters);
+
+/** Every use must have come clear. Returns the number of pages still mapped, which must be 0
+ * (XSA-71). */
+unsigned pages_close(struct pages *pages);
+
+/**
+ * Make the pages of @n requests usable: fills iov, iovcnt and status of each. One bad request does
+ * not harm the others. A use with status != 0 holds nothing and must not be released.
+ */
+void pages_acquire(struct pages *pages, struct pages_use **uses, unsigned n);
+
+/**
+ * These @n requests are finished: write reads' data back (copy), unmap what can be (map). Puts into
+ * @clear (room for the arena's slots) each use whose pages are no longer in our hands, also ones
+ * finished in earlier calls, and returns their number. Only those may be answered (protocol.md 10).
+ *
+ * A use whose status the caller set to a negative errno (its I/O failed) is released without
+ * copying anything to the guest; copying out may set status to -EFAULT.
+ */
+unsigned pages_release(struct pages *pages, struct pages_use **uses, unsigned n,
+		       struct pages_use **clear);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * request - a block request in private memory, in one form whatever the ring's ABI was; and the
+ * gate that each passes before anything is done for it.
+ *
+ * Here is where a request is checked. request_check() is pure: no I/O, no guest memory. What comes
+ * after it may rely on each of its promises.
+ */
+#ifndef TAP_REQUEST_H
+#define TAP_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REQUEST_SEGMENTS_DIRECT 11u			/* BLKIF_MAX_SEGMENTS_PER_REQUEST */
+#define REQUEST_SEGMENTS_MAX	REQUEST_SEGMENTS_DIRECT /* grows with indirect requests */
+
+/** Operations of xen/io/blkif.h; any other value of `operation` is possible. */
+enum request_operation {
+	REQUEST_READ = 0,
+	REQUEST_WRITE = 1,
+	REQUEST_WRITE_BARRIER = 2,
+	REQUEST_FLUSH_DISKCACHE = 3,
+	REQUEST_DISCARD = 5,
+	REQUEST_INDIRECT = 6,
+};
+
+/** BLKIF_RSP_* */
+enum response_status { RESPONSE_OKAY = 0, RESPONSE_ERROR = -1, RESPONSE_EOPNOTSUPP = -2 };
+
+struct request_segment {
+	uint32_t gref;
+	uint8_t first_sect, last_sect; /* 512-byte sectors of the page, both included */
+};
+
+struct request {
+	uint64_t id;
+	uint8_t operation;
+	uint8_t nr_segments; /* as on the wire: may exceed what segment[] holds */
+	uint8_t flag;	     /* discard */
+	uint16_t handle;
+	uint64_t sector;     /* 512-byte units, always (protocol.md 1) */
+	uint64_t nr_sectors; /* discard */
+	struct request_segment segment[REQUEST_SEGMENTS_MAX];
+};
+
+/** What a disk allows. */
+struct request_limits {
+	uint64_t sectors;	       /* capacity, 512-byte units */
+	uint32_t logical_sector_bytes; /* 512 or 4096: alignment and granularity only */
+	uint32_t max_segments;
+	bool read_only;
+	bool can_flush;
+};
+
+/** Why a request is refused. Names for tap-stat: request_fault_name(). */
+enum request_fault {
+	REQUEST_FINE = 0,
+	FAULT_OPERATION, /* unknown or not offered: answered EOPNOTSUPP */
+	FAULT_SEGMENTS,	 /* none where some are needed, or more than allowed */
+	FAULT_BOUNDS,	 /* a segment backwards or outside its page */
+	FAULT_CAPACITY,	 /* outside the disk, or wrapping */
+	FAULT_ALIGNMENT, /* not a multiple of the logical sector */
+	FAULT_READ_ONLY, /* would change a read-only disk */
+	FAULT_GRANT,	 /* a grant that does not map or copy (set by the caller, never by
+			    request_check) */
+	REQUEST_FAULTS,	 /* their number */
+};
+
+/**
+ * May @request be done? On REQUEST_FINE: nr_segments <= limits->max_segments; each segment has
+ * first_sect <= last_sect <= 7; sector + length stays within the disk; *length_sectors is
+ * the sum over the segments (0 for a flush without data). READ and WRITE have at least one segment.
+ */
+enum request_fault request_check(const struct request *request, const struct request_limits *limits,
+				 uint64_t *length_sectors);
+
+/** The status to answer a fault with. */
+enum response_status request_fault_status(enum request_fault fault);
+
+/** "operation", "segments", "bounds", ... */
+const char *request_fault_name(enum request_fault fault);
+
+/** "READ", "WRITE", "FLUSH_DISKCACHE", ..., "UNKNOWN" */
+const char *request_operation_name(uint8_t operation);
+
+/** Does the guest's memory get written by it (a read), rather than read? */
+static inline bool request_fills_guest(const struct request *request)
+{
+	return request->operation == REQUEST_READ;
+}
+
+#endif

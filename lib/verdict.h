@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * verdict - what the indices of a ring mean, said in words. Pure.
+ */
+#ifndef TAP_VERDICT_H
+#define TAP_VERDICT_H
+
+#include "inspect.h"
+
+enum verdict {
+	VERDICT_IDLE,		/* nothing outstanding */
+	VERDICT_BUSY,		/* requests outstanding; one look cannot tell more */
+	VERDICT_MOVING,		/* two looks: indices moved */
+	VERDICT_BACKEND_STUCK,	/* two looks, nothing moved: requests wait and the backend does not
+				   take or answer them */
+	VERDICT_FRONTEND_STUCK, /* responses wait that the frontend was to be told of and does not
+				   take */
+	VERDICT_BROKEN,		/* impossible indices */
+};
+
+struct verdict_facts {
+	enum verdict verdict;
+	uint32_t outstanding;			  /* req_prod - rsp_prod: asked and not answered */
+	uint32_t unfetched;			  /* req_prod - req_cons, where req_cons is known */
+	uint32_t moved_requests, moved_responses; /* between the two looks */
+	char text[160];				  /* one sentence */
+};
+
+/** Judge one look, or two of the same ring (@earlier may be NULL). */
+void verdict_of(const struct ring_copy *earlier, const struct ring_copy *now,
+		struct verdict_facts *out);
+
+/** "idle", "busy", "moving", "backend-stuck", "frontend-stuck", "broken" */
+const char *verdict_name(enum verdict verdict);
+
+/** True for the three that tap-ring answers with exit status 1. */
+bool verdict_is_bad(enum verdict verdict);
+
+#endif
