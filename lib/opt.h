@@ -65,10 +65,10 @@ struct tool {
  * a negative errno with @e filled (usage errors use TAP_EXIT_USAGE). Options may stand among
  * operands unless @stop_at_operand (for tools that run a COMMAND).
  *
- * --help and --version are answered on stdout and --generate=mdoc|bash|zsh|fish (hidden; used by
- * `make docs`) too: they return 1, and the tool exits 0. A usage error returns -EINVAL with @e
- * filled, its hint naming --help. On 0, *first_operand is the index in argv of the first operand;
- * operands are the rest of argv.
+ * --help and --version are answered on stdout and --generate=mdoc-options|mdoc-exit|bash|zsh|
+ * fish (hidden, stands alone; used by `make docs`) too: they return 1, and the tool exits 0. A
+ * usage error returns -EINVAL with @e filled, its hint naming --help. On 0, *first_operand is the
+ * index in argv of the first operand; operands are the rest of argv.
  */
 int opt_parse(const struct tool *tool, int argc, char **argv, bool stop_at_operand,
 	      int (*take)(int key, const char *arg, void *opaque, struct err *e), void *opaque,
