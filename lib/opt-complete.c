@@ -86,14 +86,15 @@ static void write_name(const struct tool *tool, FILE *to)
 		fputc(*c == '-' ? '_' : *c, to);
 }
 
-/* @text with each '@' replaced by the tool's function name. */
+/* @text with the tool's function name behind each "_", where it says "_@". */
 static void write_template(const struct tool *tool, const char *text, FILE *to)
 {
 	for (const char *c = text; *c; c++) {
-		if (*c == '@')
+		fputc(*c, to);
+		if (c[0] == '_' && c[1] == '@') {
 			write_name(tool, to);
-		else
-			fputc(*c, to);
+			c++;
+		}
 	}
 }
 
@@ -267,7 +268,7 @@ void opt_write_bash(const struct tool *tool, FILE *to)
 	fputs("\n"
 	      "\tCOMPREPLY=()\n"
 	      "\tif [[ $cur == '=' ]]; then\n"
-	      "\t\tprev+==\n"
+	      "\t\tprev+='='\n"
 	      "\t\tcur=\n"
 	      "\telif [[ $prev == '=' ]]; then\n"
 	      "\t\tprev=${COMP_WORDS[COMP_CWORD - 2]}=\n"
