@@ -59,6 +59,12 @@ int store_write(struct store *store, xs_transaction_t tx, const char *dir, const
 /** Remove a node and all below it. A node that is not there is no error. */
 int store_remove(struct store *store, xs_transaction_t tx, const char *path);
 
+/**
+ * The same, and then its parents as long as they are empty; @stop, above @path, stays in any case.
+ * -EINVAL when @path is not below @stop.
+ */
+int store_prune(struct store *store, xs_transaction_t tx, const char *path, const char *stop);
+
 bool store_exists(struct store *store, xs_transaction_t tx, const char *path);
 
 /**
