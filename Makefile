@@ -29,7 +29,7 @@ say = @:
 endif
 
 WARN	= -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wimplicit-fallthrough -Wmissing-prototypes \
-	  -Wstrict-prototypes -Wno-unused-parameter $(WERROR)
+	  -Wstrict-prototypes -Wno-unused-parameter -Wno-missing-field-initializers $(WERROR)
 SAN	= $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 OPT_LIBS = $(shell $(PKG_CONFIG) --exists libsystemd 2>/dev/null && echo libsystemd)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -pthread -iquote lib -iquote $(B) $(WARN) $(SAN) \

@@ -28,11 +28,23 @@ int loop_change(struct loop *loop, struct loop_source *source, uint32_t events);
 /** Afterwards no callback of @source runs, also none of an event already taken in this turn. */
 void loop_remove(struct loop *loop, struct loop_source *source);
 
+/** Work put off to the end of the turn, so that several events of one turn cause it once. */
+struct loop_task {
+	void (*run)(struct loop_task *task);
+	void *owner;
+	struct loop_task *next;
+	bool due;
+};
+
 /**
- * Called at the end of every turn in which something was ready, before the loop waits again.
- * Returns true when it has more to do at once: the next wait then does not block.
+ * Run @task once at the end of this turn, after the callbacks of all sources. A task that defers
+ * itself while it runs comes again in the next turn, which then does not block: that is how bounded
+ * work shares the loop.
  */
-void loop_set_after_turn(struct loop *loop, bool (*after)(void *owner), void *owner);
+void loop_defer(struct loop *loop, struct loop_task *task);
+
+/** Forget a task that may be due. */
+void loop_cancel(struct loop *loop, struct loop_task *task);
 
 /** Run until loop_stop(). Returns 0 or a negative errno of epoll. */
 int loop_run(struct loop *loop);

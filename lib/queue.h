@@ -42,36 +42,35 @@ struct queue_setup {
 	/** Called once when the ring's indices became impossible: the queue has stopped fetching.
 	 */
 	void (*broken)(struct queue *queue, void *opaque);
+	/** Called once after queue_stop(), when nothing is in flight any more (at once if so
+	 * already). */
+	void (*drained)(struct queue *queue, void *opaque);
 	void *opaque;
 };
 
 /**
  * Map the ring, bind the port, make the arena. On failure everything is undone and @e says which of
- * ring, port or memory it was. The queue is added to @loop.
+ * ring, port or memory it was. Nothing is fetched before queue_start().
  */
 int queue_open(struct queue **out, const struct queue_setup *setup, struct loop *loop,
 	       struct err *e);
 
+/** By the ring's own indices, has every request that was ever pushed been answered? */
+bool queue_is_quiet(const struct queue *queue);
+
+/** The shared rsp_prod where this queue goes on. */
+uint32_t queue_resume_index(const struct queue *queue);
+
+/** Begin: events are listened to, and what waits in the ring already is fetched. */
+int queue_start(struct queue *queue);
+
+/** Stop fetching. What is in flight goes on and is answered; then setup.drained is called. */
+void queue_stop(struct queue *queue);
+
 /**
- * A bounded turn: reap and answer what has finished, then fetch and start at most QUEUE_BATCH_MAX
- * requests. Returns true when there is more to fetch at once. Called by the loop's end-of-turn for
- * queues that have more.
- */
-bool queue_turn(struct queue *queue);
-
-/** True when requests wait that the last turn left behind. */
-bool queue_has_more(const struct queue *queue);
-
-/** Stop fetching; wait for what is in flight; answer it. Afterwards req_cons == rsp_prod. */
-void queue_drain(struct queue *queue);
-
-/**
- * Drain, then give back the port, the ring and every page. Returns the number of pages that were
- * still mapped, which must be 0.
+ * Give back the port, the ring and every page. Nothing may be in flight (setup.drained was called,
+ * or queue_start() never was). Returns the number of pages that were still mapped, which must be 0.
  */
 unsigned queue_close(struct queue *queue);
-
-/** Is nothing outstanding by the ring's own indices? (For resume: see backend.h.) */
-bool queue_is_quiet(const struct queue *queue);
 
 #endif

@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend-nodes.h"
+#include "control.h"
+#include "num.h"
+#include "queue.h"
+#include "rundir.h"
+#include "stats.h"
+
+/* What becomes of the device once its queues are drained. */
+enum after_drain { AFTER_CLOSING, AFTER_CLOSED, AFTER_STOP, AFTER_GONE };
+
+struct backend {
+	const struct backend_host *host;
+	struct disk disk;
+	char token[32];
+	int claim_fd;
+	struct backend_config config;
+	struct image *image;
+	struct request_limits limits;
+	struct stats_file *stats;
+	struct control *control;
+	unsigned queues; /* open ones: one, until there are several rings to a disk */
+	struct queue *queue[STATS_QUEUES];
+	unsigned draining; /* queues whose drained() is awaited */
+	enum after_drain after;
+	bool resumable_from_stats; /* the last server stopped with everything answered ... */
+	uint32_t resume_index;	   /* ... at this rsp_prod */
+	bool watching, ended;
+	struct log_limit limit;
+};
+
+const struct disk *backend_disk(const struct backend *backend)
+{
+	return &backend->disk;
+}
+
+static void end(struct backend *backend)
+{
+	if (backend->ended)
+		return;
+	backend->ended = true;
+	backend->host->ended(backend->host->opaque);
+}
+
+/* --- connect and disconnect ----------------------------------------------------------------- */
+
+static void close_queues(struct backend *backend)
+{
+	for (unsigned i = 0; i < backend->queues; i++) {
+		unsigned held = queue_close(backend->queue[i]);
+
+		if (held)
+			log_line(backend->host->log, LOG_ERROR, backend->disk.name,
+				 "queue %u ended with %u pages still mapped", i, held);
+		backend->queue[i] = NULL;
+	}
+	backend->queues = 0;
+	backend->stats->connected = 0;
+}
+
+static void switch_state(struct backend *backend, enum xenbus_state state)
+{
+	int ret = xenbus_switch(backend->host->store, backend->disk.backend, state);
+
+	if (ret < 0 && ret != -ENOENT)
+		log_line(backend->host->log, LOG_ERROR, backend->disk.name,
+			 "cannot set the state to %s: %s", xenbus_state_text(state),
+			 strerror(-ret));
+}
+
+static void finish_drain(struct backend *backend)
+{
+	uint32_t index = backend->queues ? queue_resume_index(backend->queue[0]) : 0;
+
+	backend->stats->stopped_clean = 1;
+	close_queues(backend);
+	switch (backend->after) {
+	case AFTER_CLOSING:
+		switch_state(backend, XENBUS_CLOSING);
+		backend_step(backend);
+		break;
+	case AFTER_CLOSED:
+		switch_state(backend, XENBUS_CLOSED);
+		log_guest(backend->host->log, &backend->limit, backend->disk.name, "disconnected");
+		backend_step(backend);
+		break;
+	case AFTER_STOP:
+		log_line(backend->host->log, LOG_NOTICE, backend->disk.name,
+			 "stopped at request %" PRIu32, index);
+		end(backend);
+		break;
+	case AFTER_GONE:
+		end(backend);
+		break;
+	}
+}
+
+static void queue_drained(struct queue *queue, void *opaque)
+{
+	struct backend *backend = opaque;
+
+	if (--backend->draining == 0)
+		finish_drain(backend);
+}
+
+/* Drain what is open, then go on with @after. A later call may only make the outcome more final. */
+static void drain(struct backend *backend, enum after_drain after)
+{
+	if (backend->draining) {
+		if (after > backend->after)
+			backend->after = after;
+		return;
+	}
+	backend->after = after;
+	backend->draining = backend->queues;
+	for (unsigned i = 0; i < backend->queues; i++)
+		queue_stop(backend->queue[i]);
+	if (!backend->queues)
+		finish_drain(backend);
+}
+
+static void queue_broken(struct queue *queue, void *opaque)
+{
+	struct backend *backend = opaque;
+
+	backend->stats->breaks++;
+	xenbus_set_error(backend->host->store, backend->disk.backend,
+			 "the frontend's request index is impossible: ring stopped");
+	log_guest(backend->host->log, &backend->limit, backend->disk.name,
+		  "the frontend's request index is impossible: ring stopped until it reconnects");
+}
+
+static int open_queues(struct backend *backend, const struct front_offer *offer, struct err *e)
+{
+	struct queue_setup setup = {
+		.domid = backend->disk.domid,
+		.ring_order = offer->ring_order,
+		.abi = offer->abi,
+		.max_segments = backend->limits.max_segments,
+		.mode = backend->host->mode,
+		.image = backend->image,
+		.limits = &backend->limits,
+		.broken = queue_broken,
+		.drained = queue_drained,
+		.opaque = backend,
+	};
+
+	for (unsigned i = 0; i < offer->queues; i++) {
+		int ret;
+
+		memcpy(setup.ring_refs, offer->queue[i].ring_refs, sizeof(setup.ring_refs));
+		setup.port = offer->queue[i].port;
+		setup.stats = &backend->stats->queue[i];
+		ret = queue_open(&backend->queue[i], &setup, backend->host->loop, e);
+		if (ret < 0) {
+			close_queues(backend);
+			return ret;
+		}
+		backend->queues++;
+	}
+	return 0;
+}
+
+static int start_queues(struct backend *backend, struct err *e)
+{
+	for (unsigned i = 0; i < backend->queues; i++) {
+		int ret = queue_start(backend->queue[i]);
+
+		if (ret < 0) {
+			close_queues(backend);
+			return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot wait for events: %s",
+				       strerror(-ret));
+		}
+	}
+	backend->stats->queues = backend->queues;
+	backend->stats->connected = 1;
+	backend->stats->stopped_clean = 0;
+	return 0;
+}
+
+static void fail(struct backend *backend, const struct err *e)
+{
+	xenbus_set_error(backend->host->store, backend->disk.backend, "%s", e->what);
+	log_guest(backend->host->log, &backend->limit, backend->disk.name, "%s", e->what);
+}
+
+/* A new ring: the frontend has published one and waits for Connected. */
+static void connect_front(struct backend *backend)
+{
+	struct store *store = backend->host->store;
+	struct front_offer offer;
+	struct err e = {0};
+
+	backend_publish_features(store, &backend->disk, image_facts(backend->image));
+	if (front_offer_read(store, &backend->disk, &offer, &e) < 0 ||
+	    open_queues(backend, &offer, &e) < 0 || start_queues(backend, &e) < 0) {
+		fail(backend, &e);
+		return;
+	}
+	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
+	xenbus_clear_error(store, backend->disk.backend);
+	if (backend_publish_connected(store, &backend->disk, &backend->config,
+				      image_facts(backend->image)) < 0) {
+		err_set(&e, -EIO, TAP_EXIT_SYSTEM, "cannot write to XenStore");
+		fail(backend, &e);
+		drain(backend, AFTER_CLOSED);
+		return;
+	}
+	log_guest(backend->host->log, &backend->limit, backend->disk.name,
+		  "connected: %s, %u slots", ring_abi_name(offer.abi), backend->stats->slots);
+}
+
+/*
+ * A ring that another server served before. All that is known of it is the shared rsp_prod, which
+ * is enough if everything consumed was answered: the ring is quiet, or the last server stopped in
+ * order.
+ */
+static int resume_front(struct backend *backend, struct err *e)
+{
+	struct front_offer offer;
+	int ret = front_offer_read(backend->host->store, &backend->disk, &offer, e);
+
+	if (!ret)
+		ret = open_queues(backend, &offer, e);
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < backend->queues; i++) {
+		if (queue_is_quiet(backend->queue[i]) ||
+		    (backend->resumable_from_stats &&
+		     queue_resume_index(backend->queue[i]) == backend->resume_index))
+			continue;
+		close_queues(backend);
+		err_set(e, -EUCLEAN, TAP_EXIT_REFUSED,
+			"the last server died with requests in flight: "
+			"going on could lose or repeat some");
+		err_hint(e,
+			 "'tap-attach -d --force %s' gives the disk up; the guest then sees errors",
+			 backend->disk.name);
+		return -EUCLEAN;
+	}
+	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
+	ret = start_queues(backend, e);
+	if (!ret)
+		log_line(backend->host->log, LOG_NOTICE, backend->disk.name, "resumed");
+	return ret;
+}
+
+/* --- the states of xenbus ------------------------------------------------------------------- */
+
+static void offer_disk(struct backend *backend)
+{
+	struct store *store = backend->host->store;
+
+	if (backend_publish_features(store, &backend->disk, image_facts(backend->image)) < 0)
+		log_line(backend->host->log, LOG_ERROR, backend->disk.name,
+			 "cannot offer the disk: XenStore refused the writes");
+	else
+		switch_state(backend, XENBUS_INITWAIT);
+}
+
+/* The frontend is Closed, or never came: settle the backend's state, and perhaps the device's end.
+ */
+static void settle_closed(struct backend *backend, enum xenbus_state state, bool online)
+{
+	if (backend->queues) {
+		drain(backend, AFTER_CLOSED);
+		return;
+	}
+	if (state != XENBUS_CLOSED)
+		switch_state(backend, XENBUS_CLOSED);
+	if (!online)
+		end(backend);
+}
+
+void backend_step(struct backend *backend)
+{
+	struct store *store = backend->host->store;
+	enum xenbus_state back = xenbus_state(store, backend->disk.backend);
+	enum xenbus_state front = xenbus_state(store, backend->disk.frontend);
+	bool online = backend_is_online(store, &backend->disk);
+
+	if (backend->ended)
+		return;
+	if (back == XENBUS_GONE) {
+		drain(backend, AFTER_GONE);
+		return;
+	}
+	if (backend->draining)
+		return; /* finish_drain() looks again */
+	switch (front) {
+	case XENBUS_INITIALISING:
+		if (backend->queues) /* a new life of the frontend that skipped Closed */
+			drain(backend, AFTER_CLOSED);
+		else if (!online)
+			settle_closed(backend, back, online);
+		else if (back != XENBUS_INITWAIT)
+			offer_disk(backend);
+		break;
+	case XENBUS_INITIALISED:
+	case XENBUS_CONNECTED:
+		/* Not while the toolstack closes; otherwise also when InitWait was never seen by
+		 * it, as UEFI does. */
+		if (!backend->queues && online && back != XENBUS_CLOSING)
+			connect_front(backend);
+		break;
+	case XENBUS_CLOSING:
+		if (backend->queues)
+			drain(backend, AFTER_CLOSING);
+		else if (back != XENBUS_CLOSING && back != XENBUS_CLOSED)
+			switch_state(backend, XENBUS_CLOSING);
+		break;
+	case XENBUS_CLOSED:
+	case XENBUS_GONE:
+		settle_closed(backend, back, online);
+		break;
+	default: /* InitWait and Reconfigur* ask for nothing; garbage gets nothing */
+		if (!online && !backend->queues)
+			settle_closed(backend, back, online);
+		break;
+	}
+}
+
+/* --- resize --------------------------------------------------------------------------------- */
+
+static int resize(struct backend *backend, struct err *e)
+{
+	uint64_t sectors, old = backend->limits.sectors;
+	int ret = image_resize(backend->image, e);
+
+	if (ret < 0)
+		return ret;
+	sectors = image_facts(backend->image)->size_bytes / SECTOR_BYTES;
+	if (sectors < old)
+		return err_set(e, -EINVAL, TAP_EXIT_REFUSED,
+			       "the image shrank to %" PRIu64 " sectors, the guest has %" PRIu64,
+			       sectors, old);
+	backend->limits.sectors = sectors;
+	backend->stats->size_sectors = sectors;
+	if (sectors == old)
+		return 0;
+	ret = backend_publish_size(backend->host->store, &backend->disk, sectors,
+				   backend->queues > 0);
+	if (ret < 0)
+		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot write the new size: %s",
+			       strerror(-ret));
+	log_line(backend->host->log, LOG_NOTICE, backend->disk.name,
+		 "resized from %" PRIu64 " to %" PRIu64 " sectors", old, sectors);
+	return 0;
+}
+
+static void answer_control(void *opaque, const char *command, char answer[static CONTROL_LINE_MAX])
+{
+	struct backend *backend = opaque;
+	struct err e = {0};
+
+	if (!strcmp(command, "ping"))
+		snprintf(answer, CONTROL_LINE_MAX, "ok %d", (int)getpid());
+	else if (strcmp(command, "resize"))
+		snprintf(answer, CONTROL_LINE_MAX, "error %d unknown command", TAP_EXIT_USAGE);
+	else if (resize(backend, &e) < 0)
+		snprintf(answer, CONTROL_LINE_MAX, "error %d %.200s", e.exit, e.what);
+	else
+		snprintf(answer, CONTROL_LINE_MAX, "ok %" PRIu64, backend->limits.sectors);
+}
+
+/* --- open and close ------------------------------------------------------------------------- */
+
+static int open_image(struct backend *backend, struct err *e)
+{
+	const struct image_facts *facts;
+	struct image_options options = {.buffered = backend->host->buffered};
+	int ret;
+
+	ret = backend_config_read(backend->host->store, &backend->disk, &backend->config, e);
+	if (ret < 0)
+		return ret;
+	options.read_only = backend->config.read_only;
+	options.shared = backend->config.shared;
+	ret = image_open(&backend->image, backend->config.image, &options, e);
+	if (ret < 0)
+		return ret;
+	facts = image_facts(backend->image);
+	if (facts->note[0])
+		log_line(backend->host->log, LOG_NOTICE, backend->disk.name, "buffered I/O: %s",
+			 facts->note);
+	backend->limits = (struct request_limits){
+		.sectors = facts->size_bytes / SECTOR_BYTES,
+		.logical_sector_bytes = SECTOR_BYTES,
+		.max_segments = REQUEST_SEGMENTS_DIRECT,
+		.read_only = backend->config.read_only,
+		.can_flush = facts->can_flush,
+	};
+	return 0;
+}
+
+static int open_stats(struct backend *backend)
+{
+	struct stats_file *last = malloc(sizeof(*last));
+	int ret;
+
+	if (!last)
+		return -ENOMEM;
+	if (!stats_read(&backend->disk, last) && last->stopped_clean && last->queues) {
+		backend->resumable_from_stats = true;
+		backend->resume_index = last->queue[0].rsp_prod;
+	}
+	free(last);
+	ret = stats_create(&backend->stats, &backend->disk);
+	if (ret < 0)
+		return ret;
+	backend->stats->size_sectors = backend->limits.sectors;
+	snprintf(backend->stats->data_path, sizeof(backend->stats->data_path), "%s",
+		 backend->host->mode == PAGES_MAP ? "map" : "copy");
+	snprintf(backend->stats->image, sizeof(backend->stats->image), "%.255s",
+		 backend->config.image);
+	return 0;
+}
+
+/* state and online of our own directory, state of the frontend's: no more than is needed (XSA-349).
+ */
+static int watch(struct backend *backend, bool on)
+{
+	struct store *store = backend->host->store;
+	const char *const nodes[][2] = {{backend->disk.backend, "state"},
+					{backend->disk.backend, "online"},
+					{backend->disk.frontend, "state"}};
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < ARRAY_SIZE(nodes); i++) {
+		char path[STORE_PATH_MAX];
+
+		ret = store_path(path, "%s/%s", nodes[i][0], nodes[i][1]);
+		if (!ret && on)
+			ret = store_watch(store, path, backend->token);
+		else if (!ret)
+			store_unwatch(store, path, backend->token);
+	}
+	return ret;
+}
+
+static bool is_connected(enum xenbus_state front)
+{
+	return front == XENBUS_INITIALISED || front == XENBUS_CONNECTED;
+}
+
+/* A device that an earlier server left connected is resumed; any other begins with its features. */
+static int begin(struct backend *backend, struct err *e)
+{
+	struct store *store = backend->host->store;
+	enum xenbus_state back = xenbus_state(store, backend->disk.backend);
+	enum xenbus_state front = xenbus_state(store, backend->disk.frontend);
+
+	if (back == XENBUS_GONE)
+		return err_set(e, -ENOENT, TAP_EXIT_NONE, "no such disk");
+	if (is_connected(front) && (back == XENBUS_CONNECTED || back == XENBUS_CLOSING))
+		return resume_front(backend, e);
+	backend_step(backend);
+	return 0;
+}
+
+static int open_parts(struct backend *backend, struct err *e)
+{
+	int ret;
+
+	backend->claim_fd = rundir_claim(&backend->disk, e);
+	if (backend->claim_fd < 0)
+		return backend->claim_fd;
+	ret = open_image(backend, e);
+	if (ret < 0)
+		return ret;
+	ret = open_stats(backend);
+	if (!ret)
+		ret = control_open(&backend->control, &backend->disk, backend->host->loop,
+				   answer_control, backend);
+	if (!ret) {
+		backend->watching = true;
+		ret = watch(backend, true);
+	}
+	if (ret < 0)
+		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot set up the server's files: %s",
+			       strerror(-ret));
+	return begin(backend, e);
+}
+
+int backend_open(struct backend **out, const struct backend_host *host, const struct disk *disk,
+		 const char *token, struct err *e)
+{
+	struct backend *backend = calloc(1, sizeof(*backend));
+	int ret;
+
+	if (!backend)
+		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "out of memory");
+	backend->host = host;
+	backend->disk = *disk;
+	snprintf(backend->token, sizeof(backend->token), "%s", token);
+	ret = open_parts(backend, e);
+	if (ret < 0) {
+		if (backend->claim_fd >= 0) /* else it is somebody else's to speak of */
+			xenbus_set_error(host->store, disk->backend, "%s", e->what);
+		backend_close(backend);
+		return ret;
+	}
+	*out = backend;
+	return 0;
+}
+
+bool backend_has_ended(const struct backend *backend)
+{
+	return backend->ended;
+}
+
+void backend_stop(struct backend *backend)
+{
+	if (!backend->ended)
+		drain(backend, AFTER_STOP);
+}
+
+void backend_close(struct backend *backend)
+{
+	if (backend->watching)
+		watch(backend, false);
+	control_close(backend->control);
+	if (backend->image)
+		image_close(backend->image);
+	stats_unmap(backend->stats);
+	if (backend->claim_fd >= 0)
+		rundir_release(&backend->disk, backend->claim_fd);
+	free(backend);
+}

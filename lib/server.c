@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include "server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "backend.h"
+#include "num.h"
+
+/* Watch events taken in one turn of the loop, so that a guest that toggles its state cannot keep
+ * the queues waiting. */
+#define EVENTS_PER_TURN 64
+
+#define TOKEN_ALL "all"
+
+/* A disk of ours: served, or (of --all) waiting for its state to change after it could not be. */
+struct served {
+	struct disk disk;
+	char token[32];
+	struct backend *backend; /* NULL: not served */
+	bool due;		 /* a watch of it fired */
+	LIST_ENTRY(served) entry;
+};
+
+struct server {
+	struct server_options options;
+	struct store *store;
+	struct loop *loop;
+	struct backend_host host;
+	struct loop_source store_source;
+	struct loop_task step;
+	LIST_HEAD(, served) disks;
+	uint64_t next_token;
+	bool all, rescan, stopping;
+	int failed;
+};
+
+struct loop *server_loop(struct server *server)
+{
+	return server->loop;
+}
+
+struct store *server_store(struct server *server)
+{
+	return server->store;
+}
+
+unsigned server_disks(const struct server *server)
+{
+	const struct served *served;
+	unsigned n = 0;
+
+	LIST_FOREACH(served, &server->disks, entry)
+	n += served->backend != NULL;
+	return n;
+}
+
+int server_each(const struct server *server, int (*each)(const struct disk *disk, void *opaque),
+		void *opaque)
+{
+	const struct served *served;
+	int ret = 0;
+
+	LIST_FOREACH(served, &server->disks, entry)
+	{
+		if (served->backend)
+			ret = each(&served->disk, opaque);
+		if (ret)
+			break;
+	}
+	return ret;
+}
+
+static struct served *find_disk(struct server *server, const struct disk *disk)
+{
+	struct served *served;
+
+	LIST_FOREACH(served, &server->disks, entry)
+	if (!strcmp(served->disk.backend, disk->backend))
+		return served;
+	return NULL;
+}
+
+static struct served *remember(struct server *server, const struct disk *disk)
+{
+	struct served *served = calloc(1, sizeof(*served));
+
+	if (!served)
+		return NULL;
+	served->disk = *disk;
+	snprintf(served->token, sizeof(served->token), "disk-%" PRIu64, server->next_token++);
+	LIST_INSERT_HEAD(&server->disks, served, entry);
+	return served;
+}
+
+static void forget(struct served *served)
+{
+	if (served->backend)
+		backend_close(served->backend);
+	LIST_REMOVE(served, entry);
+	free(served);
+}
+
+int server_add(struct server *server, const struct disk *disk, struct err *e)
+{
+	struct served *served = find_disk(server, disk);
+	int ret;
+
+	if (served)
+		return err_set(e, -EBUSY, TAP_EXIT_BUSY, "named twice");
+	served = remember(server, disk);
+	if (!served)
+		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "out of memory");
+	ret = backend_open(&served->backend, &server->host, disk, served->token, e);
+	if (ret < 0) {
+		LIST_REMOVE(served, entry);
+		free(served);
+	}
+	return ret;
+}
+
+static void try_unserved(struct server *server, struct served *served)
+{
+	struct err e = {0};
+
+	if (xenbus_state(server->store, served->disk.backend) == XENBUS_GONE) {
+		forget(served);
+		return;
+	}
+	if (backend_open(&served->backend, &server->host, &served->disk, served->token, &e) < 0) {
+		served->backend = NULL;
+		log_line(server->options.log, LOG_ERROR, served->disk.name, "%s", e.what);
+	}
+}
+
+static int find_new(const struct disk *disk, void *opaque)
+{
+	struct server *server = opaque;
+	struct served *served = find_disk(server, disk);
+
+	if (served)
+		return 0;
+	served = remember(server, disk);
+	if (!served)
+		return -ENOMEM;
+	try_unserved(server, served);
+	return 0;
+}
+
+static void scan(struct server *server)
+{
+	struct served *served, *next;
+	int ret;
+
+	for (served = LIST_FIRST(&server->disks); served; served = next) {
+		next = LIST_NEXT(served, entry);
+		if (!served->backend &&
+		    xenbus_state(server->store, served->disk.backend) == XENBUS_GONE)
+			forget(served);
+	}
+	ret = disk_each(server->store, server->options.kind, find_new, server);
+
+	if (ret < 0)
+		log_line(server->options.log, LOG_ERROR, NULL, "cannot look for disks: %s",
+			 strerror(-ret));
+}
+
+int server_add_all(struct server *server, struct err *e)
+{
+	char path[STORE_PATH_MAX];
+	int ret = store_path(path, "/local/domain/%u/backend/%s", store_domid(server->store),
+			     server->options.kind);
+
+	if (!ret)
+		ret = store_watch(server->store, path, TOKEN_ALL);
+	if (ret < 0)
+		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot watch for disks: %s",
+			       strerror(-ret));
+	server->all = true;
+	scan(server);
+	return 0;
+}
+
+/* Close what has ended; a disk of --all that is still in XenStore may be served again later. */
+static void bury(struct server *server)
+{
+	struct served *served, *next;
+
+	for (served = LIST_FIRST(&server->disks); served; served = next) {
+		next = LIST_NEXT(served, entry);
+		if (served->backend && backend_has_ended(served->backend))
+			forget(served);
+	}
+	if (server->stopping || !server->all) {
+		if (!server_disks(server))
+			loop_stop(server->loop);
+	}
+}
+
+/*
+ * The watch of --all is on the directory of the kind, which no guest can write below. A path in a
+ * disk not yet known asks for a scan; the state of one that could not be served, for a new try.
+ */
+static void something_changed(struct server *server, const char *path)
+{
+	struct served *served;
+
+	LIST_FOREACH(served, &server->disks, entry)
+	{
+		size_t length = strlen(served->disk.backend);
+
+		if (strncmp(path, served->disk.backend, length) ||
+		    (path[length] && path[length] != '/'))
+			continue;
+		if (!served->backend && (!path[length] || !strcmp(path + length, "/state")))
+			served->due = true;
+		return;
+	}
+	server->rescan = true;
+}
+
+static void mark_due(struct server *server, const char *token)
+{
+	struct served *served;
+
+	LIST_FOREACH(served, &server->disks, entry)
+	if (!strcmp(served->token, token))
+		served->due = true;
+}
+
+/* Returns 1 when more events may wait, 0 when none do, or a negative errno. */
+static int take_events(struct server *server)
+{
+	char path[STORE_PATH_MAX], token[STORE_PATH_MAX];
+
+	for (int i = 0; i < EVENTS_PER_TURN; i++) {
+		int ret = store_next_event(server->store, path, token);
+
+		if (ret <= 0)
+			return ret;
+		if (!strcmp(token, TOKEN_ALL))
+			something_changed(server, path);
+		else
+			mark_due(server, token);
+	}
+	return 1;
+}
+
+static void step_due(struct server *server)
+{
+	struct served *served, *next;
+
+	for (served = LIST_FIRST(&server->disks); served; served = next) {
+		next = LIST_NEXT(served, entry);
+		if (!served->due)
+			continue;
+		served->due = false;
+		if (served->backend)
+			backend_step(served->backend);
+		else if (!server->stopping)
+			try_unserved(server, served);
+	}
+}
+
+static void run_step(struct loop_task *task)
+{
+	struct server *server = task->owner;
+	int more = take_events(server);
+
+	if (more < 0) {
+		server->failed = more;
+		loop_stop(server->loop);
+		return;
+	}
+	if (more)
+		loop_defer(server->loop, task);
+	step_due(server);
+	bury(server);
+	if (server->rescan && !server->stopping) {
+		server->rescan = false;
+		scan(server);
+	}
+}
+
+static void store_ready(struct loop_source *source, uint32_t events)
+{
+	struct server *server = source->owner;
+
+	loop_defer(server->loop, &server->step);
+}
+
+static void some_ended(void *opaque)
+{
+	struct server *server = opaque;
+
+	loop_defer(server->loop, &server->step);
+}
+
+int server_open(struct server **out, const struct server_options *options, struct err *e)
+{
+	struct server *server = calloc(1, sizeof(*server));
+	int ret;
+
+	if (!server)
+		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "out of memory");
+	server->options = *options;
+	LIST_INIT(&server->disks);
+	server->step = (struct loop_task){.run = run_step, .owner = server};
+	ret = store_open(&server->store, e);
+	if (ret < 0)
+		goto free_server;
+	ret = loop_open(&server->loop);
+	if (ret < 0) {
+		err_set(e, ret, TAP_EXIT_SYSTEM, "cannot make an event loop: %s", strerror(-ret));
+		goto close_store;
+	}
+	server->store_source = (struct loop_source){
+		.fd = store_fd(server->store), .ready = store_ready, .owner = server};
+	ret = loop_add(server->loop, &server->store_source, EPOLLIN);
+	if (ret < 0) {
+		err_set(e, ret, TAP_EXIT_SYSTEM, "cannot wait for XenStore: %s", strerror(-ret));
+		goto close_loop;
+	}
+	server->host = (struct backend_host){
+		.store = server->store,
+		.loop = server->loop,
+		.log = options->log,
+		.mode = options->mode,
+		.buffered = options->buffered,
+		.ended = some_ended,
+		.opaque = server,
+	};
+	*out = server;
+	return 0;
+
+close_loop:
+	loop_close(server->loop);
+close_store:
+	store_close(server->store);
+free_server:
+	free(server);
+	return ret;
+}
+
+int server_run(struct server *server, struct err *e)
+{
+	int ret;
+
+	loop_defer(server->loop, &server->step); /* what ended while it was added */
+	ret = loop_run(server->loop);
+	if (ret < 0)
+		return err_set(e, ret, TAP_EXIT_SYSTEM, "the event loop failed: %s",
+			       strerror(-ret));
+	if (server->failed)
+		return err_set(e, server->failed, TAP_EXIT_SYSTEM, "XenStore is gone: %s",
+			       strerror(-server->failed));
+	return 0;
+}
+
+void server_stop(struct server *server)
+{
+	struct served *served;
+
+	server->stopping = true;
+	LIST_FOREACH(served, &server->disks, entry)
+	if (served->backend)
+		backend_stop(served->backend);
+	loop_defer(server->loop, &server->step);
+}
+
+void server_close(struct server *server)
+{
+	if (!server)
+		return;
+	while (!LIST_EMPTY(&server->disks))
+		forget(LIST_FIRST(&server->disks));
+	loop_remove(server->loop, &server->store_source);
+	loop_close(server->loop);
+	store_close(server->store);
+	free(server);
+}
