@@ -8,8 +8,7 @@
  *
  * It judges the backend as Linux' blkfront does (protocol.md 10): an answer beyond what was asked,
  * to an id that is not pending, or with a wrong operation is -EPROTO and the end of the front; so
- * is a page that is still mapped when its answer arrives, where FRONT_FRESH_GRANTS makes that
- * visible.
+ * is a page that is still mapped when its answer arrives, where fresh grants make that visible.
  */
 #ifndef TAP_FRONT_H
 #define TAP_FRONT_H
@@ -25,11 +24,11 @@
 struct front;
 
 struct front_options {
-	enum ring_abi abi;
-	uint64_t timeout_ns;   /* for the connection; UINT64_MAX waits for ever */
-	bool fresh_grants;     /* grant anew for every request and end the grant at its answer */
-	bool read_only_grants; /* grant pages of writes read-only, as Linux does (default for fresh
-				  grants) */
+	enum ring_abi abi;   /* RING_ABI_NATIVE writes no `protocol` node */
+	uint64_t timeout_ns; /* for connecting and closing; UINT64_MAX waits for ever */
+	bool fresh_grants;   /* grant anew for every request (pages of a write read-only, as Linux
+				does) and end the grant at its answer; else a pool stays granted */
+	int wake_fd;	     /* ends every wait with -EINTR while it is readable; -1 for none */
 };
 
 /** What the backend offers, as read from XenStore when it became Connected. */
@@ -38,39 +37,58 @@ struct front_facts {
 	uint32_t sector_bytes, physical_sector_bytes;
 	uint32_t info; /* VDISK_* */
 	bool read_only, flush, barrier, discard, persistent;
-	uint32_t max_segments, max_indirect_segments, max_queues, max_ring_order;
+	uint32_t max_indirect_segments, max_queues, max_ring_order;
+	uint32_t backend_domid;
 	char backend[STORE_PATH_MAX];
 };
 
 /**
+ * The number of a disk typed as [DOM/]VDEV. A DOM must be the domain this process is in, since that
+ * is whose end a frontend is: else exit 3. Errors: 2 (syntax), 3, 6 (no XenStore).
+ */
+int front_address(const char *text, uint32_t *vdev, struct err *e);
+
+/**
  * Connect to the disk @vdev of the domain this process is in: grant a ring, offer a port, write the
- * nodes, go through the states until both ends are Connected. Errors: exit 3 (no such disk in this
- * domain), 5 (backend does not come; its state named), 9.
+ * nodes, go through the states until both ends are Connected. What a killed predecessor left is
+ * closed first. Errors: exit 3 (no such disk in this domain), 4 (it is being detached), 5 (backend
+ * does not come; its state named), 6, 9; -EINTR by the wake descriptor.
  */
 int front_open(struct front **out, uint32_t vdev, const struct front_options *options,
 	       struct err *e);
 
-/** Close as a guest does: Closing, Closed, wait for the backend, take grants and port back. @e may
- * be NULL. */
+/**
+ * Close as a guest does: finish what is on the ring, Closing, Closed, wait for the backend, take
+ * grants and port back; then Initialising, so that the next frontend can come (protocol.md 18),
+ * unless the backend wants the disk closed for good. All is freed whatever is returned. Operations
+ * not finished by then are forgotten and their memory is the caller's again. @e may be NULL; so may
+ * @front.
+ */
 int front_close(struct front *front, struct err *e);
 
 const struct front_facts *front_facts(const struct front *front);
 
 /** One operation. Split by the front where it is larger than a request can be. */
 struct front_op {
+	/** READ and WRITE carry data. Any other one is sent as a request without segments; DISCARD
+	 * takes offset and length along. */
 	enum request_operation operation;
-	uint64_t offset_bytes, length_bytes; /* multiples of 512 */
+	uint64_t offset_bytes, length_bytes; /* multiples of the disk's sector size */
 	void *data;  /* to be written, or room for what is read; copied through granted pages */
 	void *owner; /* the caller's own */
-	int result;  /* out: 0, -EIO, -EOPNOTSUPP, ... */
+	uint8_t page_offset_sectors; /* 0-7: where in its first page the data begins */
+	int result;		     /* out: 0, -EIO, -EOPNOTSUPP */
 	struct front_op *next;
-	uint32_t pending; /* private */
+
+	/* Private to the front. */
+	uint64_t issued_bytes;
+	uint32_t pending;
 };
 
 /**
  * Queue an operation; it reaches the ring as soon as slots are free. Requests queued since the last
- * front_poll() or front_kick() are pushed together. 0, -EINVAL (alignment, out of the disk) or
- * -EPROTO.
+ * front_poll() or front_kick() are pushed together. 0, -EINVAL (alignment, nothing to do),
+ * -ERANGE (outside the disk) or what ended the front.
  */
 int front_submit(struct front *front, struct front_op *op);
 /** Push what is queued, with at most one notify. */
@@ -78,19 +96,26 @@ int front_kick(struct front *front);
 
 /**
  * Push, then wait until something finished or @deadline_ns passed. *done is a list of finished
- * operations (may be empty). 0, -ETIMEDOUT, -EPROTO (the backend misbehaved: @e says how),
- * -ECONNRESET (the backend went away).
+ * operations, oldest first; it may be empty when something else changed (front_closing(),
+ * front_resized()). 0, -ETIMEDOUT, -EINTR (the wake descriptor), -EPROTO (the backend misbehaved:
+ * @e says how), -ECONNRESET (the backend went away). After the last two each call fails the same.
  */
 int front_poll(struct front *front, uint64_t deadline_ns, struct front_op **done, struct err *e);
 
-/** Descriptor that is readable when front_poll() has something to look at. */
+/**
+ * Descriptor that is readable when front_poll() has something to look at. Valid to wait for once
+ * front_poll() has said -ETIMEDOUT.
+ */
 int front_fd(const struct front *front);
 
-/** Do one operation and wait for it. */
+/** Do one operation and wait for it, with nothing else submitted. Returns its result too. */
 int front_do(struct front *front, enum request_operation operation, uint64_t offset_bytes,
 	     void *data, uint64_t length_bytes, struct err *e);
 
 /** The backend said that `sectors` changed: facts are read anew (true once per change). */
 bool front_resized(struct front *front);
+
+/** The backend asks for the disk back (Closing); it waits until the front is closed. */
+bool front_closing(const struct front *front);
 
 #endif

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xen/io/blkif.h>
+
+#include "front-inner.h"
+#include "num.h"
+
+#define WATCH_TOKEN "front"
+
+#define IN(state) (1u << (state))
+/* Nothing of ours is mapped in these. */
+#define BACKEND_AWAY \
+	(IN(XENBUS_GONE) | IN(XENBUS_INITIALISING) | IN(XENBUS_INITWAIT) | IN(XENBUS_CLOSED))
+
+static bool in(unsigned states, enum xenbus_state state)
+{
+	return state >= 0 && (states & IN(state));
+}
+
+/* Name what the domain has, for somebody who mistyped. */
+static void hint_disks(struct front *front, struct err *e)
+{
+	char path[STORE_PATH_MAX], text[160] = "", name[ADDRESS_VDEV_MAX];
+	char **vdevs = NULL;
+	size_t used = 0;
+	int n;
+
+	if (store_path(path, "/local/domain/%u/device/vbd", store_domid(front->store)))
+		return;
+	n = store_list(front->store, XBT_NULL, path, &vdevs);
+	for (int i = 0; i < n && used < sizeof(text) - sizeof(name) - 2; i++) {
+		uint32_t vdev;
+
+		if (vdev_parse(vdevs[i], &vdev))
+			continue;
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used ? ", " : "",
+					 vdev_name(vdev, name));
+	}
+	free(vdevs);
+	if (used)
+		err_hint(e, "this domain has %s", text);
+	else
+		err_hint(
+			e,
+			"this domain has no disk; tap-attach in the backend's domain gives it one");
+}
+
+int front_find(struct front *front, struct err *e)
+{
+	char value[STORE_VALUE_MAX], name[ADDRESS_VDEV_MAX];
+	uint64_t domid = 0;
+	int ret;
+
+	ret = store_path(front->dir, "/local/domain/%u/device/vbd/%u", store_domid(front->store),
+			 front->vdev);
+	if (ret)
+		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot name the disk in XenStore");
+	ret = store_read_in(front->store, XBT_NULL, front->dir, "backend", value);
+	if (ret == -ENOENT) {
+		err_set(e, ret, TAP_EXIT_NONE, "no disk %s in domain %u",
+			vdev_name(front->vdev, name), store_domid(front->store));
+		hint_disks(front, e);
+		return ret;
+	}
+	if (ret < 0 || (size_t)ret >= sizeof(front->facts.backend) || value[0] != '/')
+		return err_set(e, ret < 0 ? ret : -EINVAL, err_exit_of(ret < 0 ? ret : -EINVAL),
+			       "cannot read '%s/backend'", front->dir);
+	memcpy(front->facts.backend, value, (size_t)ret + 1);
+	ret = store_read_number(front->store, XBT_NULL, front->dir, "backend-id", 0, DOMID_MAX,
+				&domid);
+	if (ret)
+		return err_set(e, ret, err_exit_of(ret), "cannot read '%s/backend-id': %s",
+			       front->dir, strerror(-ret));
+	front->facts.backend_domid = (uint32_t)domid;
+	return 0;
+}
+
+static bool detaching(struct front *front)
+{
+	uint64_t online = 1;
+	int ret = store_read_number(front->store, XBT_NULL, front->facts.backend, "online", 0, 1,
+				    &online);
+
+	return !ret && !online;
+}
+
+static int watch(struct front *front, struct err *e)
+{
+	char path[STORE_PATH_MAX];
+	int ret = store_path(path, "%s/state", front->facts.backend);
+
+	if (!ret)
+		ret = store_watch(front->store, path, WATCH_TOKEN);
+	if (!ret)
+		return 0;
+	return err_set(e, ret, err_exit_of(ret), "cannot watch '%s': %s", path, strerror(-ret));
+}
+
+/* Take what XenStore has to say; which path it was does not matter, only one is watched. */
+static int drain_events(struct front *front)
+{
+	char path[STORE_PATH_MAX], token[STORE_PATH_MAX];
+	int ret;
+
+	do {
+		ret = store_next_event(front->store, path, token);
+	} while (ret > 0);
+	return ret;
+}
+
+static int explain(struct front *front, int ret, enum xenbus_state state, struct err *e)
+{
+	char error[STORE_VALUE_MAX];
+	enum tap_exit status = ret == -ETIMEDOUT ? TAP_EXIT_TIMEOUT
+			       : ret == -EBUSY	 ? TAP_EXIT_BUSY
+						 : err_exit_of(ret);
+	bool said = xenbus_read_error(front->store, front->facts.backend, error) > 0;
+
+	err_set(e, ret, status, "%s: the backend is %s, this end %s%s%s",
+		ret == -EINTR	    ? "interrupted"
+		: ret == -ETIMEDOUT ? "timed out"
+		: ret == -EBUSY	    ? "the disk is being detached"
+				    : strerror(-ret),
+		xenbus_state_text(state), xenbus_state_text(xenbus_state(front->store, front->dir)),
+		said ? "; it says: " : "", said ? error : "");
+	if (ret == -ETIMEDOUT)
+		err_hint(
+			e,
+			state == XENBUS_CONNECTED || state == XENBUS_INITIALISING
+				? "does anybody serve it? See tap-attach -l in the backend's domain"
+				: "tap-ring and tap-attach -l in the backend's domain show more");
+	return ret;
+}
+
+/* Wait until the backend is in one of @states. With @open_too, a disk that is being detached ends
+ * the wait with -EBUSY, since nobody will answer any more. */
+static int wait_backend(struct front *front, unsigned states, bool open_too, uint64_t deadline_ns,
+			struct err *e)
+{
+	enum xenbus_state state;
+	int ret = 0;
+
+	for (;;) {
+		state = xenbus_state(front->store, front->facts.backend);
+		if (in(states, state))
+			return 0;
+		if (open_too && in(IN(XENBUS_GONE), state))
+			ret = -ECONNRESET;
+		else if (open_too && in(IN(XENBUS_CLOSING) | IN(XENBUS_CLOSED), state) &&
+			 detaching(front))
+			ret = -EBUSY;
+		else
+			ret = front_wait(front, deadline_ns);
+		if (ret)
+			return explain(front, ret, state, e);
+	}
+}
+
+static int switch_to(struct front *front, enum xenbus_state state, struct err *e)
+{
+	int ret = xenbus_switch(front->store, front->dir, state);
+
+	if (!ret)
+		return 0;
+	return err_set(e, ret, err_exit_of(ret), "cannot write '%s/state' = %s: %s", front->dir,
+		       xenbus_state_text(state), strerror(-ret));
+}
+
+int front_disconnect(struct front *front, struct err *e)
+{
+	enum xenbus_state own = xenbus_state(front->store, front->dir);
+	uint64_t deadline_ns = front_deadline(front);
+	int ret;
+
+	front->connected = false;
+	if (own == XENBUS_GONE || own == XENBUS_INITIALISING)
+		return 0;
+	if (own != XENBUS_CLOSED) {
+		ret = switch_to(front, XENBUS_CLOSING, e);
+		if (!ret)
+			ret = wait_backend(front, BACKEND_AWAY | IN(XENBUS_CLOSING), false,
+					   deadline_ns, e);
+		if (ret)
+			return ret;
+	}
+	ret = switch_to(front, XENBUS_CLOSED, e);
+	if (ret)
+		return ret;
+	return wait_backend(front, BACKEND_AWAY, false, deadline_ns, e);
+}
+
+void front_rewind(struct front *front)
+{
+	static const char *const nodes[] = {"ring-ref", "event-channel", "protocol"};
+	char path[STORE_PATH_MAX];
+
+	if (xenbus_state(front->store, front->dir) == XENBUS_GONE)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+		if (!store_path(path, "%s/%s", front->dir, nodes[i]))
+			store_remove(front->store, XBT_NULL, path);
+	}
+	if (!front->closing && !detaching(front) &&
+	    xenbus_state(front->store, front->facts.backend) != XENBUS_GONE)
+		xenbus_switch(front->store, front->dir, XENBUS_INITIALISING);
+}
+
+int front_invite(struct front *front, struct err *e)
+{
+	int ret = watch(front, e);
+
+	if (ret)
+		return ret;
+	if (detaching(front))
+		return explain(front, -EBUSY, xenbus_state(front->store, front->facts.backend), e);
+	/* A predecessor that was killed left its state: close in its name. */
+	ret = front_disconnect(front, e);
+	if (ret)
+		return ret;
+	front_rewind(front);
+	return wait_backend(front, IN(XENBUS_INITWAIT), true, front_deadline(front), e);
+}
+
+static int write_nodes(struct store *store, xs_transaction_t tx, void *opaque)
+{
+	struct front *front = opaque;
+	int ret;
+
+	ret = store_write(store, tx, front->dir, "ring-ref", "%u", front->ring_ref);
+	if (!ret)
+		ret = store_write(store, tx, front->dir, "event-channel", "%u",
+				  channel_port(front->channel));
+	if (!ret && front->options.abi != RING_ABI_NATIVE)
+		ret = store_write(store, tx, front->dir, "protocol", "%s",
+				  ring_abi_name(front->options.abi));
+	return ret;
+}
+
+static uint64_t offer(struct front *front, const char *key, uint64_t max, uint64_t missing)
+{
+	uint64_t value = missing;
+
+	if (store_read_number(front->store, XBT_NULL, front->facts.backend, key, 0, max, &value))
+		return missing;
+	return value;
+}
+
+/* sectors and sector-size must be there; the rest is optional in the protocol. */
+static int read_facts(struct front *front, struct err *e)
+{
+	struct front_facts *facts = &front->facts;
+	uint64_t sectors = 0, sector_bytes = 0;
+	int ret;
+
+	ret = store_read_number(front->store, XBT_NULL, facts->backend, "sectors", 0,
+				UINT64_MAX / SECTOR_BYTES, &sectors);
+	if (!ret)
+		ret = store_read_number(front->store, XBT_NULL, facts->backend, "sector-size",
+					SECTOR_BYTES, RING_PAGE_BYTES, &sector_bytes);
+	if (!ret && (sector_bytes & (sector_bytes - 1)))
+		ret = -EINVAL;
+	if (ret)
+		return err_set(e, ret, TAP_EXIT_SYSTEM,
+			       "the backend does not say what the disk is ('%s/sectors', "
+			       "'sector-size'): %s",
+			       facts->backend, strerror(-ret));
+	facts->sectors = sectors;
+	facts->sector_bytes = (uint32_t)sector_bytes;
+	facts->physical_sector_bytes =
+		(uint32_t)offer(front, "physical-sector-size", UINT32_MAX, sector_bytes);
+	facts->info = (uint32_t)offer(front, "info", UINT32_MAX, 0);
+	facts->read_only = facts->info & VDISK_READONLY;
+	facts->flush = offer(front, "feature-flush-cache", 1, 0);
+	facts->barrier = offer(front, "feature-barrier", 1, 0);
+	facts->discard = offer(front, "feature-discard", 1, 0);
+	facts->persistent = offer(front, "feature-persistent", 1, 0);
+	facts->max_indirect_segments =
+		(uint32_t)offer(front, "feature-max-indirect-segments", UINT32_MAX, 0);
+	facts->max_queues = (uint32_t)offer(front, "multi-queue-max-queues", UINT32_MAX, 1);
+	facts->max_ring_order = (uint32_t)offer(front, "max-ring-page-order", UINT32_MAX, 0);
+	return 0;
+}
+
+int front_connect(struct front *front, struct err *e)
+{
+	int ret = store_transaction(front->store, write_nodes, front);
+
+	if (ret)
+		return err_set(e, ret, err_exit_of(ret), "cannot write below '%s': %s", front->dir,
+			       strerror(-ret));
+	ret = switch_to(front, XENBUS_INITIALISED, e);
+	if (!ret)
+		ret = wait_backend(front, IN(XENBUS_CONNECTED), true, front_deadline(front), e);
+	if (!ret)
+		ret = read_facts(front, e);
+	if (!ret)
+		ret = switch_to(front, XENBUS_CONNECTED, e);
+	front->connected = !ret;
+	return ret;
+}
+
+/* The backend rewrites state = Connected to say that `sectors` changed (protocol.md 14). */
+static int look_for_resize(struct front *front)
+{
+	uint64_t sectors;
+
+	if (store_read_number(front->store, XBT_NULL, front->facts.backend, "sectors", 0,
+			      UINT64_MAX / SECTOR_BYTES, &sectors) ||
+	    sectors == front->facts.sectors)
+		return 0;
+	front->facts.sectors = sectors;
+	front->resized = front->changed = true;
+	return 0;
+}
+
+int front_look(struct front *front)
+{
+	enum xenbus_state state;
+	int ret = drain_events(front);
+
+	if (ret < 0)
+		return front_break(front, ret, "XenStore: %s", strerror(-ret));
+	if (!front->connected)
+		return 0;
+	state = xenbus_state(front->store, front->facts.backend);
+	switch (state) {
+	case XENBUS_CONNECTED:
+	case XENBUS_RECONFIGURING:
+	case XENBUS_RECONFIGURED:
+		return look_for_resize(front);
+	case XENBUS_CLOSING:
+		front->changed = front->changed || !front->closing;
+		front->closing = true;
+		return 0;
+	default:
+		return front_break(front, -ECONNRESET, "the backend went away: it is %s",
+				   xenbus_state_text(state));
+	}
+}
