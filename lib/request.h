@@ -36,8 +36,11 @@ struct request_segment {
 struct request {
 	uint64_t id;
 	uint8_t operation;
-	uint8_t nr_segments; /* as on the wire: may exceed what segment[] holds */
+	uint8_t nr_segments; /* as on the wire: may exceed what segment[] holds. 0 for a discard or
+				an indirect request, which have none here */
 	uint8_t flag;	     /* discard */
+	uint8_t indirect_operation; /* indirect: the inner operation, which its answer carries */
+	uint16_t indirect_segments; /* indirect */
 	uint16_t handle;
 	uint64_t sector;     /* 512-byte units, always (protocol.md 1) */
 	uint64_t nr_sectors; /* discard */
@@ -68,9 +71,14 @@ enum request_fault {
 };
 
 /**
- * May @request be done? On REQUEST_FINE: nr_segments <= limits->max_segments; each segment has
- * first_sect <= last_sect <= 7; sector + length stays within the disk; *length_sectors is
- * the sum over the segments (0 for a flush without data). READ and WRITE have at least one segment.
+ * May @request be done? On REQUEST_FINE: it is a READ, a WRITE or a FLUSH_DISKCACHE; nr_segments <=
+ * limits->max_segments and <= REQUEST_SEGMENTS_MAX; each segment has first_sect <= last_sect <= 7;
+ * sector + length stays within the disk and both are multiples of the logical sector (a segment
+ * alone need not be); *length_sectors is the sum over the segments. READ and WRITE have at least
+ * one segment, a flush has none and length 0. *length_sectors is left alone on a fault.
+ *
+ * Not offered, so FAULT_OPERATION: a flush where the image cannot, and a flush that carries data
+ * (no frontend is known to send one; on a read-only disk it is FAULT_READ_ONLY).
  */
 enum request_fault request_check(const struct request *request, const struct request_limits *limits,
 				 uint64_t *length_sectors);
@@ -78,7 +86,7 @@ enum request_fault request_check(const struct request *request, const struct req
 /** The status to answer a fault with. */
 enum response_status request_fault_status(enum request_fault fault);
 
-/** "operation", "segments", "bounds", ... */
+/** "fine", "operation", "segments", "bounds", ...; "unknown" for what is none. */
 const char *request_fault_name(enum request_fault fault);
 
 /** "READ", "WRITE", "FLUSH_DISKCACHE", ..., "UNKNOWN" */

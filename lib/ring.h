@@ -40,11 +40,11 @@ struct ring {
 	unsigned order;
 	uint32_t slots; /* power of two */
 	uint32_t stride_bytes;
-	uint32_t req_cons;     /* backend: next request to fetch. frontend: next response to take is
-				  rsp_cons */
+	uint32_t req_cons;     /* backend: next request to fetch */
 	uint32_t rsp_prod_pvt; /* backend: next response to write */
-	uint32_t req_prod_pvt; /* frontend */
-	uint32_t rsp_cons;     /* frontend */
+	uint32_t req_prod_pvt; /* frontend: next request to write */
+	uint32_t rsp_cons;     /* frontend: next response to take */
+	uint32_t pushed;       /* the producer index that the other end was last shown */
 };
 
 /** Slots of a ring of 2^order pages. 0 when order > RING_ORDER_MAX. */
@@ -72,7 +72,10 @@ int ring_back_waiting(const struct ring *ring);
 /** Copy the next request out and decode it; ring_back_waiting() must have said there is one. */
 void ring_back_fetch(struct ring *ring, struct request *out);
 
-/** Write a response, padding zeroed in every ABI (XSA-216). Not visible until ring_back_push(). */
+/**
+ * Write a response, padding zeroed in every ABI (XSA-216). Not visible until ring_back_push(). Only
+ * as many as requests were fetched.
+ */
 void ring_back_respond(struct ring *ring, uint64_t id, uint8_t operation, int16_t status);
 
 /** Publish the responses written since the last push. Returns true when the frontend wants an
@@ -87,23 +90,32 @@ int ring_back_rest(struct ring *ring);
 
 /* The frontend's side. */
 
-void ring_front_init(
-	struct ring *ring); /* writes a fresh ring: all indices as RING_INIT has them */
-uint32_t ring_front_free(const struct ring *ring); /* slots that can take a request */
-/** Encode into the next slot. -ENOSPC without a free slot. */
+/** Write the header of a fresh ring, before the backend is told of it. */
+void ring_front_init(struct ring *ring);
+/** Slots that can take a request. */
+uint32_t ring_front_free(const struct ring *ring);
+/**
+ * Encode into the next slot, whatever it says (segments beyond REQUEST_SEGMENTS_MAX have no place
+ * in a slot and are left out). -ENOSPC without a free slot.
+ */
 int ring_front_put(struct ring *ring, const struct request *request);
-bool ring_front_push(struct ring *ring); /* true: notify the backend */
+/** Publish the requests put since the last push. True when the backend wants an event. */
+bool ring_front_push(struct ring *ring);
+
 struct response {
 	uint64_t id;
 	uint8_t operation;
 	int16_t status;
 };
-/** Responses waiting, or -EPROTO when the backend's index is impossible. */
+/** Responses waiting, or -EPROTO when the backend's index is beyond what was asked, or went back.
+ */
 int ring_front_waiting(const struct ring *ring);
+/** Copy the next response out; ring_front_waiting() must have said there is one. */
 void ring_front_take(struct ring *ring, struct response *out);
+/** As ring_back_rest(), for responses. */
 int ring_front_rest(struct ring *ring);
 
-/* From outside: any slot of a copied ring. */
+/* From outside: any slot of a copied ring, whatever it holds. @index is taken modulo the slots. */
 
 void ring_peek_request(const struct ring *ring, uint32_t index, struct request *out);
 void ring_peek_response(const struct ring *ring, uint32_t index, struct response *out);
