@@ -31,7 +31,8 @@ struct image_op {
 	struct iovec *iov;     /* may be changed while in flight (a partial transfer goes on) */
 	unsigned iovcnt;
 	void *owner; /* the caller's own */
-	int result;  /* out: 0, or a negative errno. Never a partial success */
+	int result;  /* out: 0, or a negative errno (-EIO: the image ends before). Never a partial
+			success */
 
 	/* Private to the engine. */
 	uint64_t done_bytes;
@@ -62,9 +63,16 @@ struct image;
 struct image_io;
 
 /**
+ * @spec as XenStore keeps it: ENGINE:REST, a path made absolute (symbolic links stay as they are).
+ * Looks at the words only. 0, or -EINVAL or -ENAMETOOLONG with exit 2.
+ */
+int image_canonical(const char *spec, char buf[static IMAGE_SPEC_MAX], struct err *e);
+
+/**
  * Does @spec name something that can be served? Everything that can be known without claiming it:
  * missing, a directory, unreadable, empty, not a multiple of 512 bytes: exit 3 or 7 with the
- * reason. Fills @facts (may be NULL).
+ * reason; a name that is none (unknown engine, bad size): exit 2. Fills @facts (may be NULL).
+ * @options may be NULL, here and below: all false.
  */
 int image_probe(const char *spec, const struct image_options *options, struct image_facts *facts,
 		struct err *e);
@@ -72,7 +80,10 @@ int image_probe(const char *spec, const struct image_options *options, struct im
 /**
  * Open and claim: an OFD lock over the whole file (exclusive for a writer, shared for readers and
  * for options.shared), O_EXCL on block devices. -EBUSY: exit 4, and the other user named as well as
- * /proc and sysfs tell (pid and command that hold the lock, mount point, holder device).
+ * /proc and sysfs tell (pid and command that hold the lock, mount point, holder device). A loop
+ * device over the file counts as a user, too.
+ *
+ * facts.can_flush has been seen: a flush is made here, and one that fails fails the opening.
  */
 int image_open(struct image **out, const char *spec, const struct image_options *options,
 	       struct err *e);
@@ -84,11 +95,14 @@ const struct image_facts *image_facts(const struct image *image);
  * here. */
 int image_resize(struct image *image, struct err *e);
 
-/** A queue's way to the image, for at most @depth operations in flight. 0 or a negative errno. */
+/**
+ * A queue's way to the image, for at most @depth operations in flight (more wait their turn). 0 or
+ * a negative errno; -EAGAIN: the sysctl fs.aio-max-nr is used up. Memory is set aside here.
+ */
 int image_io_open(struct image_io **out, struct image *image, unsigned depth);
 void image_io_close(struct image_io *io); /* nothing may be in flight */
 
-/** Readable (level) while finished operations wait to be reaped. */
+/** Readable (level) while finished operations wait to be reaped; now and then also without one. */
 int image_io_fd(const struct image_io *io);
 
 /**
@@ -98,7 +112,11 @@ int image_io_fd(const struct image_io *io);
  */
 void image_io_submit(struct image_io *io, struct image_op **ops, unsigned n, uint64_t *calls);
 
-/** Take up to @max finished operations without blocking; returns their number. */
+/**
+ * Take up to @max finished operations without blocking; returns their number. It also goes on with
+ * what was done in part and starts what had to wait. *calls is increased for each system call that
+ * asks for or starts operations.
+ */
 unsigned image_io_reap(struct image_io *io, struct image_op **ops, unsigned max, uint64_t *calls);
 
 /** Engines for "tap-serve --help" and tests: NULL-terminated names. */

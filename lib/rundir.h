@@ -17,6 +17,9 @@
 /** Path of @file in the disk's folder (@file NULL: the folder). 0 or -ENAMETOOLONG. */
 int rundir_path(const struct disk *disk, const char *file, char buf[static PATH_MAX]);
 
+/** Make the disk's folder and its parents, 0755. 0 (also when it is there) or a negative errno. */
+int rundir_make(const struct disk *disk);
+
 /**
  * Claim the disk for this process: make the folder, lock `pid` (an OFD lock, so the claim ends with
  * the process, however it ends) and write our pid. Returns a descriptor to keep open
@@ -31,7 +34,11 @@ void rundir_release(const struct disk *disk, int claim_fd);
 /** Pid of the live server of a disk, or 0. A pid file whose lock is free counts as none. */
 pid_t rundir_server(const struct disk *disk);
 
-/** Remove the disk's folder with the files known to be in it. */
+/**
+ * Remove the disk's folder with the files known to be in it. 0 (also when there is none), -EBUSY
+ * while a claim is held (our own included: release it first), -ENOTEMPTY when others' files are
+ * there.
+ */
 int rundir_remove(const struct disk *disk);
 
 #endif
