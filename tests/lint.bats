@@ -1,0 +1,43 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+load helper
+
+setup()
+{
+	test_setup
+	cd "$ROOT" || return
+}
+
+# Files of the tree, without what is built.
+sources()
+{
+	find . -path './build*' -prune -o -path ./.git -prune -o -type f "$@" -print
+}
+
+@test "shellcheck" {
+	mapfile -t scripts < <(sources -exec grep -Iqm1 '^#!.*bash$' {} \;)
+	shellcheck -x "${scripts[@]}" tests/*.bats tests/helper.bash
+}
+
+@test "clang-format" {
+	mapfile -t files < <(sources -name '*.[ch]')
+	clang-format --dry-run -Werror "${files[@]}"
+}
+
+@test "cppcheck" {
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+		--inline-suppr --suppress=missingIncludeSystem -I lib -I "$BUILD" cmd lib
+}
+
+@test "manual pages: mandoc finds nothing to warn of" {
+	mandoc -T lint -W warning man/*.[1-9]
+}
+
+@test "each source begins with its licence" {
+	for file in $(sources -name '*.[ch]'); do
+		head -1 "$file" | grep -q 'SPDX-License-Identifier: MIT' || fail "$file"
+	done
+	for file in $(sources -name '*.bats') tests/run tests/need tests/demo man/generate; do
+		head -2 "$file" | grep -q 'SPDX-License-Identifier: MIT' || fail "$file"
+	done
+}
