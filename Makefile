@@ -2,7 +2,9 @@
 # make              the tools, libtapsim.so, the nbdkit plugin for tests
 # make demo         installs what is missing, builds, shows the main job
 # make check        installs what is missing, builds, passes the tests
+# make check-asan   the same under AddressSanitizer and UBSan; check-valgrind: a selection
 # make docs         writes what is generated: parts of man/, all of completions/
+# make lint         style only; make format repairs what a program can
 # make install      DESTDIR= PREFIX=
 # B=DIR builds elsewhere, SANITIZE=address,undefined with sanitizers, V=1 shows commands.
 
@@ -41,8 +43,10 @@ TOOLS	:= $(patsubst cmd/%.c,%,$(wildcard cmd/tap-*.c))
 LIB_OBJ	:= $(patsubst %.c,$(B)/%.o,$(wildcard lib/*.c))
 HV_OBJ	:= $(patsubst %.c,$(B)/%.o,$(wildcard lib/sim/hv*.c))
 SO_OBJ	:= $(patsubst %.c,$(B)/%.o,$(wildcard lib/sim/preload*.c))
-UNIT	:= $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test-*.c))
-PLUGIN	:= $(patsubst tests/nbdkit/%.c,$(B)/nbdkit-%-plugin.so,$(wildcard tests/nbdkit/*.c))
+UNIT_SRC := $(wildcard tests/unit/test-*.c tests/unit/sim-*.c)
+UNIT	:= $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+BATS	:= $(wildcard tests/*.bats tests/*/*.bats)
+PLUGIN	:= $(if $(wildcard /usr/include/nbdkit-plugin.h),$(patsubst tests/nbdkit/%.c,$(B)/nbdkit-%-plugin.so,$(wildcard tests/nbdkit/*.c)))
 SIM_SO	:= $(if $(SO_OBJ),$(B)/libtapsim.so)
 
 all: $(addprefix $(B)/,$(TOOLS)) $(SIM_SO) $(PLUGIN)
@@ -89,8 +93,63 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtap.a
 	$(Q)$(CC) -o $@ $< $(UNIT_EXTRA) $(B)/libtap.a $(ALL_LIBS) -lcmocka
 .SECONDARY:
 
+# What is missing is installed before make looks for it: hence make in make.
+demo:
+	@tests/need demo $(B)
+	@$(MAKE) --no-print-directory all
+	@B=$(B) tests/demo
+
+programs: all $(UNIT)
+
+check:
+	@tests/need check $(B)
+	@$(MAKE) --no-print-directory programs
+	@B=$(B) tests/run
+
+# Style and documentation are the same whatever the compiler adds.
+SAME_UNDER_ANY = tests/lint.bats tests/docs.bats
+check-asan:
+	@tests/need check build-asan
+	@$(MAKE) --no-print-directory B=build-asan SANITIZE=address,undefined programs
+	@B=build-asan tests/run $(UNIT_SRC) $(filter-out $(SAME_UNDER_ANY),$(BATS))
+
+# The tools that a test runs are wrappers, made here, of those in B.
+VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+VALGRIND_BATS = tests/attach.bats tests/serve.bats tests/inspect.bats
+check-valgrind:
+	@tests/need check $(B)
+	@$(MAKE) --no-print-directory programs
+	@mkdir -p $(B)/valgrind
+	@for tool in $(filter-out tap-sim,$(TOOLS)); do \
+		printf '#!/bin/sh\nexec $(VALGRIND) %s/$(B)/%s "$$@"\n' "$$PWD" $$tool \
+			> $(B)/valgrind/$$tool && chmod +x $(B)/valgrind/$$tool; done
+	@B=$(B) TOOLS_FIRST=$(B)/valgrind WRAP='$(VALGRIND)' \
+		tests/run $(UNIT_SRC) $(wildcard $(VALGRIND_BATS))
+
+docs: all
+	@rm -rf $(B)/docs && mkdir -p $(B)/docs
+	@B=$(B) man/generate $(B)/docs
+	@rm -rf completions && cp -r $(B)/docs/man $(B)/docs/completions .
+
+lint:
+	@B=$(B) tests/run tests/lint.bats
+
+format:
+	clang-format -i $$(git ls-files '*.[ch]')
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BASHCOMPDIR) \
+		$(DESTDIR)$(ZSHCOMPDIR) $(DESTDIR)$(FISHCOMPDIR)
+	install -m 755 $(addprefix $(B)/,$(TOOLS)) $(DESTDIR)$(BINDIR)
+	install -m 644 $(SIM_SO) $(DESTDIR)$(LIBDIR)
+	for page in man/*.[1-9]; do \
+		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit; done
+	install -m 644 completions/bash/* $(DESTDIR)$(BASHCOMPDIR)
+	install -m 644 completions/zsh/* $(DESTDIR)$(ZSHCOMPDIR)
+	install -m 644 completions/fish/* $(DESTDIR)$(FISHCOMPDIR)
+
 clean:
 	rm -rf $(B)
-.PHONY: clean
+.PHONY: demo programs check check-asan check-valgrind docs lint format install clean
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
