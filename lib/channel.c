@@ -5,7 +5,7 @@
 #include <xenevtchn.h>
 
 #include "channel.h"
-#include "xenlog.h"
+#include "xenquiet.h"
 
 struct channel {
 	xenevtchn_handle *evtchn;
@@ -19,7 +19,7 @@ static int channel_open(struct channel **out)
 
 	if (!channel)
 		return -ENOMEM;
-	channel->evtchn = xenevtchn_open(xenlog_silent(), 0);
+	channel->evtchn = xenevtchn_open(xenquiet(), 0);
 	if (!channel->evtchn) {
 		ret = -errno;
 		free(channel);

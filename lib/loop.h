@@ -19,7 +19,9 @@ struct loop_source {
 	void *owner;
 };
 
+/** 0 or a negative errno. */
 int loop_open(struct loop **out);
+/** NULL is fine. Sources and tasks are the callers' own and are left as they are. */
 void loop_close(struct loop *loop);
 
 /** Wait for @events (EPOLLIN, ...) on source->fd. 0 or a negative errno. */
@@ -46,7 +48,10 @@ void loop_defer(struct loop *loop, struct loop_task *task);
 /** Forget a task that may be due. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
 
-/** Run until loop_stop(). Returns 0 or a negative errno of epoll. */
+/**
+ * Run until loop_stop(), to the end of the turn in which that was called (or at once, when it was
+ * called before). Returns 0 or a negative errno of epoll.
+ */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
