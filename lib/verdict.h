@@ -5,7 +5,10 @@
 #ifndef TAP_VERDICT_H
 #define TAP_VERDICT_H
 
-#include "inspect.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring-copy.h"
 
 enum verdict {
 	VERDICT_IDLE,		/* nothing outstanding */
