@@ -13,20 +13,22 @@
 enum verdict {
 	VERDICT_IDLE,		/* nothing outstanding */
 	VERDICT_BUSY,		/* requests outstanding; one look cannot tell more */
-	VERDICT_MOVING,		/* two looks: indices moved */
-	VERDICT_BACKEND_STUCK,	/* two looks, nothing moved: requests wait and the backend does not
-				   take or answer them */
-	VERDICT_FRONTEND_STUCK, /* responses wait that the frontend was to be told of and does not
-				   take */
+	VERDICT_MOVING,		/* two looks: the ring went on between them */
+	VERDICT_BACKEND_STUCK,	/* two looks: requests waited all the time and none was answered */
+	VERDICT_FRONTEND_STUCK, /* two looks: responses waited that the frontend was to be told of
+				   and did not take */
 	VERDICT_BROKEN,		/* impossible indices */
 };
 
 struct verdict_facts {
 	enum verdict verdict;
-	uint32_t outstanding;			  /* req_prod - rsp_prod: asked and not answered */
-	uint32_t unfetched;			  /* req_prod - req_cons, where req_cons is known */
+	uint32_t outstanding; /* req_prod - rsp_prod: asked and not answered. 0 when broken */
+	bool knows_unfetched;
+	uint32_t unfetched; /* req_prod - req_cons, where req_cons is known */
+	uint32_t untaken;   /* responses that the frontend has not taken yet, as far as rsp_event
+			       tells */
 	uint32_t moved_requests, moved_responses; /* between the two looks */
-	char text[160];				  /* one sentence */
+	char text[160];				  /* one sentence without a full stop */
 };
 
 /** Judge one look, or two of the same ring (@earlier may be NULL). */
