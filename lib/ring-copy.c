@@ -6,7 +6,7 @@
 #include <xengnttab.h>
 
 #include "ring-copy.h"
-#include "xenlog.h"
+#include "xenquiet.h"
 
 /* A server that pushes between any two of so many copies does not exist; a hostile guest may. */
 #define COPY_TRIES 1000
@@ -66,7 +66,7 @@ static int map_and_copy(const struct inspection *inspection, const uint32_t *ref
 	struct ring live;
 	int ret = 0;
 	void *shared;
-	xengnttab_handle *gnttab = xengnttab_open(xenlog_silent(), 0);
+	xengnttab_handle *gnttab = xengnttab_open(xenquiet(), 0);
 
 	if (!gnttab)
 		return open_failed(e);
@@ -155,7 +155,7 @@ void ring_copy_free(struct ring_copy *copy)
 int page_copy_take(uint32_t domid, uint32_t gref, uint8_t out[static RING_PAGE_BYTES],
 		   struct err *e)
 {
-	xengnttab_handle *gnttab = xengnttab_open(xenlog_silent(), 0);
+	xengnttab_handle *gnttab = xengnttab_open(xenquiet(), 0);
 	int ret = 0;
 	void *page;
 
