@@ -22,7 +22,10 @@ struct control;
 /** Answer one command into @answer ("ok ..." or "error N ..."). */
 typedef void control_fn(void *opaque, const char *command, char answer[static CONTROL_LINE_MAX]);
 
-/** Listen. A slow or silent client never holds the loop up. */
+/**
+ * Listen; the disk must be claimed (rundir.h). A slow or silent client never holds the loop up;
+ * of more than 8 silent ones the oldest is sent away. @answer must not close the control.
+ */
 int control_open(struct control **out, const struct disk *disk, struct loop *loop,
 		 control_fn *answer, void *opaque);
 void control_close(struct control *control);
