@@ -12,7 +12,8 @@
  * culprit.
  *
  * PAGES_COPY: data of writes is copied in at acquire, data of reads is copied out at release, one
- * grant copy call for all; the arena is page-aligned memory of our own, fit for O_DIRECT.
+ * grant copy call for all; the arena is page-aligned memory of our own, fit for O_DIRECT. A
+ * request's segments lie in its place without gaps, so that it is one iovec.
  */
 #ifndef TAP_PAGES_H
 #define TAP_PAGES_H
@@ -56,8 +57,10 @@ struct pages_use {
 int pages_open(struct pages **out, enum pages_mode mode, uint32_t domid, unsigned slots,
 	       unsigned max_segments, struct pages_counters *counters);
 
-/** Every use must have come clear. Returns the number of pages still mapped, which must be 0
- * (XSA-71). */
+/**
+ * Every use must have come clear. Returns the number of pages that were still mapped, which must be
+ * 0 (XSA-71); they are unmapped now. NULL is fine.
+ */
 unsigned pages_close(struct pages *pages);
 
 /**
@@ -72,7 +75,8 @@ void pages_acquire(struct pages *pages, struct pages_use **uses, unsigned n);
  * finished in earlier calls, and returns their number. Only those may be answered (protocol.md 10).
  *
  * A use whose status the caller set to a negative errno (its I/O failed) is released without
- * copying anything to the guest; copying out may set status to -EFAULT.
+ * copying anything to the guest; copying out may set status to -EFAULT. Should an unmap fail, its
+ * uses come clear all the same (each request is answered) and pages_close() counts their pages.
  */
 unsigned pages_release(struct pages *pages, struct pages_use **uses, unsigned n,
 		       struct pages_use **clear);
