@@ -9,6 +9,7 @@
 
 #include "channel.h"
 #include "num.h"
+#include "xenquiet.h"
 
 /* One request from fetch to answer. There is one for each slot of the ring: never more are in
  * flight. */
@@ -309,7 +310,7 @@ static int map_ring(struct queue *queue, struct err *e)
 	uint32_t pages = 1u << setup->ring_order;
 	void *shared;
 
-	queue->gnttab = xengnttab_open(NULL, 0);
+	queue->gnttab = xengnttab_open(xenquiet(), 0);
 	if (!queue->gnttab)
 		return err_set(e, -errno, err_exit_of(-errno), "cannot open the grant device: %s",
 			       strerror(errno));
