@@ -152,4 +152,4 @@ clean:
 	rm -rf $(B)
 .PHONY: demo programs check check-asan check-valgrind docs lint format install clean
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/xen -prune -o -type f -name '*.d' -print 2>/dev/null)

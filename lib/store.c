@@ -189,9 +189,10 @@ bool store_exists(struct store *store, xs_transaction_t tx, const char *path)
 {
 	unsigned int length;
 	void *value = xs_read(store->xs, tx, path, &length);
+	bool exists = value != NULL;
 
 	free(value);
-	return value;
+	return exists;
 }
 
 int store_list(struct store *store, xs_transaction_t tx, const char *path, char ***names)
