@@ -7,6 +7,8 @@
 
 #include "opt.h"
 
+#define OPT_SENTENCE_BYTES 512
+
 /** Keys of the rows that opt adds to each table. */
 enum { OPT_KEY_HELP = 0x7ffffff0, OPT_KEY_VERSION };
 
@@ -22,6 +24,9 @@ bool opt_may_have_arg(const struct option_row *row);
 
 /** Length of the first sentence of @text, without its full stop. */
 int opt_first_sentence(const char *text);
+
+/** What an exit status means in this tool, as a sentence: capital, full stop. Returns @buf. */
+char *opt_exit_sentence(const struct exit_row *row, char buf[static OPT_SENTENCE_BYTES]);
 
 void opt_write_mdoc_options(const struct tool *tool, FILE *to);
 void opt_write_mdoc_exit(const struct tool *tool, FILE *to);

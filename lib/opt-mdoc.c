@@ -52,10 +52,12 @@ void opt_write_mdoc_options(const struct tool *tool, FILE *to)
 
 void opt_write_mdoc_exit(const struct tool *tool, FILE *to)
 {
+	char sentence[OPT_SENTENCE_BYTES];
+
 	fputs(".Bl -tag -width Ds\n", to);
 	for (const struct exit_row *e = tool->exits; e && (e->text || e->code); e++) {
 		fprintf(to, ".It %d\n", e->code);
-		write_text(e->text ? e->text : opt_exit_text(e->code), to);
+		write_text(opt_exit_sentence(e, sentence), to);
 	}
 	fputs(".El\n", to);
 }

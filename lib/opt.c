@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -82,6 +83,16 @@ const char *opt_exit_text(enum tap_exit code)
 	return "any other system error";
 }
 
+char *opt_exit_sentence(const struct exit_row *row, char buf[static OPT_SENTENCE_BYTES])
+{
+	const char *text = row->text ? row->text : opt_exit_text(row->code);
+	size_t length = strlen(text);
+
+	snprintf(buf, OPT_SENTENCE_BYTES, "%s%s", text, text[length - 1] == '.' ? "" : ".");
+	buf[0] = (char)toupper((unsigned char)buf[0]);
+	return buf;
+}
+
 /* @text in lines that end before HELP_WIDTH; the first one starts at @column. */
 static void print_wrapped(const char *text, int column)
 {
@@ -127,6 +138,7 @@ static void print_option(const struct option_row *row)
 
 static void print_help(const struct tool *tool)
 {
+	char sentence[OPT_SENTENCE_BYTES];
 	const struct option_row *row;
 
 	for (unsigned i = 0; tool->synopses && tool->synopses[i]; i++)
@@ -137,7 +149,7 @@ static void print_help(const struct tool *tool)
 	printf("\nExit status:\n");
 	for (const struct exit_row *e = tool->exits; e && (e->text || e->code); e++) {
 		printf("  %d  ", e->code);
-		print_wrapped(e->text ? e->text : opt_exit_text(e->code), 5);
+		print_wrapped(opt_exit_sentence(e, sentence), 5);
 	}
 	printf("\nThe manual page %s(%s) has more.\n", tool->name, tool->section);
 }
