@@ -17,7 +17,8 @@
 /** A request on the ring, and the pages it uses. */
 struct front_slot {
 	uint64_t id;
-	struct front_op *op; /* NULL: free */
+	bool busy;
+	struct front_op *op; /* NULL: free, or forgotten by its owner */
 	uint8_t operation;
 	void *data; /* the part of op->data that is its */
 	uint64_t length_bytes;
@@ -84,7 +85,7 @@ void front_pages_close(struct front *front);
 int front_pages_take(struct front *front, struct front_slot *slot);
 int front_pages_give(struct front *front, struct front_slot *slot);
 
-/** Forget what is queued, wait for what is on the ring. */
+/** Forget all, wait for what is on the ring. */
 int front_drain(struct front *front, uint64_t deadline_ns);
 
 #endif

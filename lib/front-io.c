@@ -113,6 +113,7 @@ static int issue(struct front *front, struct front_slot *slot, struct front_op *
 		return front_break(front, ret, "cannot put a request on the ring: %s",
 				   strerror(-ret));
 	slot->op = op;
+	slot->busy = true;
 	op->issued_bytes += bytes;
 	op->pending++;
 	return 0;
@@ -137,13 +138,6 @@ static int issue_queued(struct front *front)
 	return 0;
 }
 
-static void finish(struct front *front, struct front_op *op)
-{
-	op->next = NULL;
-	*front->done_tail = op;
-	front->done_tail = &op->next;
-}
-
 static int status_result(int16_t status)
 {
 	if (status == RESPONSE_OKAY)
@@ -151,15 +145,34 @@ static int status_result(int16_t status)
 	return status == RESPONSE_EOPNOTSUPP ? -EOPNOTSUPP : -EIO;
 }
 
+/* What an answer means for the operation it belongs to. */
+static void settle(struct front *front, struct front_slot *slot, int result)
+{
+	struct front_op *op = slot->op;
+
+	if (!op) {
+		front->changed = true; /* front_drain() counts slots */
+		return;
+	}
+	if (!result && slot->operation == REQUEST_READ)
+		memcpy(slot->data, slot_data(slot), slot->length_bytes);
+	if (result && !op->result)
+		op->result = result;
+	if (--op->pending || (has_extent(op) && op->issued_bytes < op->length_bytes))
+		return;
+	op->next = NULL;
+	*front->done_tail = op;
+	front->done_tail = &op->next;
+}
+
 /* Believe an answer only if it is to a question that was asked. */
 static int take_answer(struct front *front, const struct response *answer)
 {
 	uint64_t i = answer->id & ((1u << ID_SLOT_BITS) - 1);
 	struct front_slot *slot = i < front->ring.slots ? &front->slots[i] : NULL;
-	struct front_op *op = slot ? slot->op : NULL;
 	int ret;
 
-	if (!op || slot->id != answer->id)
+	if (!slot || !slot->busy || slot->id != answer->id)
 		return front_break(front, -EPROTO,
 				   "the backend answered id %#llx, which is not pending",
 				   (unsigned long long)answer->id);
@@ -167,20 +180,15 @@ static int take_answer(struct front *front, const struct response *answer)
 		return front_break(front, -EPROTO, "the backend answered a %s as a %s",
 				   request_operation_name(slot->operation),
 				   request_operation_name(answer->operation));
-	ret = status_result(answer->status);
-	if (!ret && slot->operation == REQUEST_READ)
-		memcpy(slot->data, slot_data(slot), slot->length_bytes);
-	if (ret && !op->result)
-		op->result = ret;
+	settle(front, slot, status_result(answer->status));
+	slot->op = NULL;
+	slot->busy = false;
+	front->free_slots[front->n_free++] = slot;
 	ret = front_pages_give(front, slot);
 	if (ret)
 		return front_break(front, -EPROTO,
 				   "the backend answered a %s whose pages it still holds: %s",
 				   request_operation_name(slot->operation), strerror(-ret));
-	slot->op = NULL;
-	front->free_slots[front->n_free++] = slot;
-	if (!--op->pending && (!has_extent(op) || op->issued_bytes == op->length_bytes))
-		finish(front, op);
 	return 0;
 }
 
@@ -291,9 +299,14 @@ int front_do(struct front *front, enum request_operation operation, uint64_t off
 	return 0;
 }
 
-static bool in_flight(const struct front *front)
+void front_forget(struct front *front)
 {
-	return front->slots && front->n_free < front->ring.slots;
+	front->queue = NULL;
+	front->queue_tail = &front->queue;
+	front->done = NULL;
+	front->done_tail = &front->done;
+	for (uint32_t i = 0; front->slots && i < front->ring.slots; i++)
+		front->slots[i].op = NULL;
 }
 
 int front_drain(struct front *front, uint64_t deadline_ns)
@@ -301,9 +314,8 @@ int front_drain(struct front *front, uint64_t deadline_ns)
 	struct front_op *done;
 	int ret = front->broken;
 
-	front->queue = NULL;
-	front->queue_tail = &front->queue;
-	while (!ret && in_flight(front))
+	front_forget(front);
+	while (!ret && front->n_free < front->ring.slots)
 		ret = front_poll(front, deadline_ns, &done, NULL);
 	return ret;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "front-inner.h"
+#include "xenquiet.h"
 
 /* Slots of the pool are whole requests, so that a request's pages are contiguous. */
 static int share_pool(struct front *front)
@@ -34,7 +35,7 @@ int front_pages_open(struct front *front, struct err *e)
 	void *shared = NULL;
 	int ret = 0;
 
-	front->gntshr = xengntshr_open(NULL, 0);
+	front->gntshr = xengntshr_open(xenquiet(), 0);
 	if (front->gntshr)
 		shared = xengntshr_share_pages(front->gntshr, front->facts.backend_domid, 1,
 					       &front->ring_ref, 1);

@@ -61,8 +61,7 @@ int front_open(struct front **out, uint32_t vdev, const struct front_options *op
  * Close as a guest does: finish what is on the ring, Closing, Closed, wait for the backend, take
  * grants and port back; then Initialising, so that the next frontend can come (protocol.md 18),
  * unless the backend wants the disk closed for good. All is freed whatever is returned. Operations
- * not finished by then are forgotten and their memory is the caller's again. @e may be NULL; so may
- * @front.
+ * not finished by then are forgotten as by front_forget(). @e may be NULL; so may @front.
  */
 int front_close(struct front *front, struct err *e);
 
@@ -107,6 +106,12 @@ int front_poll(struct front *front, uint64_t deadline_ns, struct front_op **done
  * front_poll() has said -ETIMEDOUT.
  */
 int front_fd(const struct front *front);
+
+/**
+ * Let go of every operation that is not finished: its memory is the caller's again at once. What is
+ * on the ring already is still done by the backend, and waited for by front_close().
+ */
+void front_forget(struct front *front);
 
 /** Do one operation and wait for it, with nothing else submitted. Returns its result too. */
 int front_do(struct front *front, enum request_operation operation, uint64_t offset_bytes,
