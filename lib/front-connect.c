@@ -280,7 +280,7 @@ static int read_facts(struct front *front, struct err *e)
 	facts->max_indirect_segments =
 		(uint32_t)offer(front, "feature-max-indirect-segments", UINT32_MAX, 0);
 	facts->max_queues = (uint32_t)offer(front, "multi-queue-max-queues", UINT32_MAX, 1);
-	facts->max_ring_order = (uint32_t)offer(front, "max-ring-page-order", UINT32_MAX, 0);
+	facts->max_ring_order = (uint32_t)offer(front, "max-ring-page-order", 31, 0);
 	return 0;
 }
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "front-model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "num.h"
+#include "ring.h"
+
+/* One flush in so many operations. */
+#define FLUSH_EVERY 64
+
+/* splitmix64: full period, one multiply a word, and any state will do. */
+static uint64_t mix(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+static uint64_t below(struct model *model, uint64_t limit)
+{
+	return mix(&model->random) % limit;
+}
+
+int model_open(struct model *model)
+{
+	/* Mapped: a large range is touched as far as it is used. */
+	model->bytes = mmap(NULL, model->size_bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (model->bytes == MAP_FAILED) {
+		model->bytes = NULL;
+		return -ENOMEM;
+	}
+	model->random = model->seed;
+	return 0;
+}
+
+void model_close(struct model *model)
+{
+	if (model->bytes)
+		munmap(model->bytes, model->size_bytes);
+	model->bytes = NULL;
+}
+
+/* Half of them a page at most, a quarter within one request, a quarter up to several requests. */
+static uint64_t pick_length(struct model *model)
+{
+	uint64_t unit = model->sector_bytes, max, units;
+
+	switch (below(model, 4)) {
+	case 0:
+	case 1:
+		max = RING_PAGE_BYTES;
+		break;
+	case 2:
+		max = REQUEST_SEGMENTS_DIRECT * RING_PAGE_BYTES;
+		break;
+	default:
+		max = MODEL_OP_MAX_BYTES;
+		break;
+	}
+	if (max > model->size_bytes)
+		max = model->size_bytes;
+	units = max / unit;
+	return (1 + below(model, units)) * unit;
+}
+
+/* One in four right behind the one before, where requests may be merged or overtake each other. */
+static uint64_t pick_offset(struct model *model, uint64_t length_bytes)
+{
+	uint64_t unit = model->sector_bytes;
+	uint64_t units = (model->size_bytes - length_bytes) / unit + 1;
+	uint64_t offset = below(model, units) * unit;
+
+	if (!below(model, 4) && model->last_end_bytes + length_bytes <= model->size_bytes)
+		offset = model->last_end_bytes;
+	model->last_end_bytes = offset + length_bytes;
+	return offset;
+}
+
+void model_next(struct model *model, struct model_op *op)
+{
+	uint64_t kind = mix(&model->random);
+
+	*op = (struct model_op){.number = ++model->ops};
+	if (model->can_flush && kind % FLUSH_EVERY == 0) {
+		op->operation = REQUEST_FLUSH_DISKCACHE;
+		return;
+	}
+	op->operation = model->can_write && kind & (1u << 20) ? REQUEST_WRITE : REQUEST_READ;
+	op->length_bytes = pick_length(model);
+	op->offset_bytes = pick_offset(model, op->length_bytes);
+	/* A guest's buffer may begin anywhere in its page. */
+	op->page_offset_sectors = below(model, 4) ? 0 : (uint8_t)below(model, 8);
+	if (model->sector_bytes > SECTOR_BYTES)
+		op->page_offset_sectors = 0;
+}
+
+void model_write(struct model *model, uint64_t offset_bytes, uint64_t length_bytes, uint64_t number)
+{
+	for (uint64_t at = offset_bytes; at < offset_bytes + length_bytes; at += SECTOR_BYTES) {
+		uint64_t words[SECTOR_BYTES / sizeof(uint64_t)] = {at / SECTOR_BYTES, number};
+		uint64_t random = model->seed ^ at ^ number << 40;
+
+		for (size_t i = 2; i < ARRAY_SIZE(words); i++)
+			words[i] = mix(&random);
+		memcpy(model->bytes + at, words, sizeof(words));
+	}
+}
+
+uint64_t model_difference(const struct model *model, uint64_t offset_bytes, const void *seen,
+			  uint64_t length_bytes)
+{
+	const unsigned char *a = model->bytes + offset_bytes, *b = seen;
+
+	if (!memcmp(a, b, length_bytes))
+		return UINT64_MAX;
+	for (uint64_t i = 0; i < length_bytes; i++) {
+		if (a[i] != b[i])
+			return offset_bytes + i;
+	}
+	return UINT64_MAX;
+}
