@@ -78,6 +78,7 @@ $(B)/tap-%: $(B)/cmd/tap-%.o $(B)/libtap.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o,$^) $(B)/libtap.a $(ALL_LIBS)
 $(B)/tap-sim: $(HV_OBJ)
+$(B)/tap-front: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/front-*.c))
 
 $(B)/libtapsim.so: $(SO_OBJ)
 	$(call say,LD,$@)
