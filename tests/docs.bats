@@ -54,7 +54,8 @@ without_xen()
 @test "--help shows each option of the table" {
 	for tool in $(tools); do
 		try without_xen "$tool" --help
-		for option in $("$tool" --generate=bash | grep -o "compgen -W '-[^']*'" | grep -o -- '--[a-z-]*'); do
+		options=$("$tool" --generate=bash | grep -o "compgen -W '-[^']*'" | grep -o -- '--[a-z-]*')
+		for option in $options; do
 			stdout_has "$option"
 		done
 	done
