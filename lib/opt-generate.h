@@ -25,6 +25,9 @@ bool opt_may_have_arg(const struct option_row *row);
 /** Length of the first sentence of @text, without its full stop. */
 int opt_first_sentence(const char *text);
 
+/** Row @i of the tool's exit statuses, or NULL behind the last. */
+const struct exit_row *opt_exit_row(const struct tool *tool, unsigned i);
+
 /** What an exit status means in this tool, as a sentence: capital, full stop. Returns @buf. */
 char *opt_exit_sentence(const struct exit_row *row, char buf[static OPT_SENTENCE_BYTES]);
 

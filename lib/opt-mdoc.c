@@ -53,9 +53,10 @@ void opt_write_mdoc_options(const struct tool *tool, FILE *to)
 void opt_write_mdoc_exit(const struct tool *tool, FILE *to)
 {
 	char sentence[OPT_SENTENCE_BYTES];
+	const struct exit_row *e;
 
 	fputs(".Bl -tag -width Ds\n", to);
-	for (const struct exit_row *e = tool->exits; e && (e->text || e->code); e++) {
+	for (unsigned i = 0; (e = opt_exit_row(tool, i)); i++) {
 		fprintf(to, ".It %d\n", e->code);
 		write_text(opt_exit_sentence(e, sentence), to);
 	}

@@ -83,6 +83,14 @@ const char *opt_exit_text(enum tap_exit code)
 	return "any other system error";
 }
 
+const struct exit_row *opt_exit_row(const struct tool *tool, unsigned i)
+{
+	const struct exit_row *row = tool->exits ? &tool->exits[i] : NULL;
+
+	/* TAP_EXIT_DONE is 0, and it is the first: only further down it is the end. */
+	return row && (i == 0 || row->text || row->code) ? row : NULL;
+}
+
 char *opt_exit_sentence(const struct exit_row *row, char buf[static OPT_SENTENCE_BYTES])
 {
 	const char *text = row->text ? row->text : opt_exit_text(row->code);
@@ -139,6 +147,7 @@ static void print_option(const struct option_row *row)
 static void print_help(const struct tool *tool)
 {
 	char sentence[OPT_SENTENCE_BYTES];
+	const struct exit_row *e;
 	const struct option_row *row;
 
 	for (unsigned i = 0; tool->synopses && tool->synopses[i]; i++)
@@ -147,7 +156,7 @@ static void print_help(const struct tool *tool)
 	for (unsigned i = 0; (row = opt_row(tool, i)); i++)
 		print_option(row);
 	printf("\nExit status:\n");
-	for (const struct exit_row *e = tool->exits; e && (e->text || e->code); e++) {
+	for (unsigned i = 0; (e = opt_exit_row(tool, i)); i++) {
 		printf("  %d  ", e->code);
 		print_wrapped(opt_exit_sentence(e, sentence), 5);
 	}

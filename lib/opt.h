@@ -44,10 +44,13 @@ struct operand_row {
 	const char *words;
 };
 
-/** An exit status that this tool uses, with its meaning here. Table ends with text == NULL. */
+/**
+ * An exit status that this tool uses, with its meaning here; a NULL text stands for the general
+ * meaning. The table begins with TAP_EXIT_DONE and ends with all zero.
+ */
 struct exit_row {
 	enum tap_exit code;
-	const char *text; /* NULL text with code > 0 means: the general meaning */
+	const char *text;
 };
 
 struct tool {

@@ -183,7 +183,7 @@ static void help(void **state)
 	assert_contains(text, "\n  -t, --timeout=TIME        Wait for TIME. See --wait.\n");
 	assert_contains(text, "\n      --color[=WHEN]        Use colour.\n");
 	assert_contains(text, "\n      --help                Print");
-	assert_contains(text, "\n  0  It worked.\n  4  Busy, or in use by someone.\n");
+	assert_contains(text, "\n  0  Done.\n  1  It worked.\n  4  Busy, or in use by someone.\n");
 	for (; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
 		assert_true(strcspn(line, "\n") <= 80);
 	free(text);
@@ -207,7 +207,8 @@ static void manual_parts(void **state)
 	assert_contains(text, ".It Fl Fl color Ns Oo = Ns Ar WHEN Oc\n");
 	free(text);
 	text = stdout_of("--generate=mdoc-exit");
-	assert_contains(text, ".It 0\nIt worked.\n.It 4\nBusy, or in use by someone.\n");
+	assert_contains(text,
+			".It 0\nDone.\n.It 1\nIt worked.\n.It 4\nBusy, or in use by someone.\n");
 	free(text);
 }
 
