@@ -79,9 +79,12 @@ static void switch_state(struct backend *backend, enum xenbus_state state)
 static void finish_drain(struct backend *backend)
 {
 	uint32_t index = backend->queues ? queue_resume_index(backend->queue[0]) : 0;
+	bool was_connected = backend->queues > 0;
 
 	backend->stats->stopped_clean = 1;
 	close_queues(backend);
+	if (was_connected && backend->after != AFTER_STOP)
+		log_guest(backend->host->log, &backend->limit, backend->disk.name, "disconnected");
 	switch (backend->after) {
 	case AFTER_CLOSING:
 		switch_state(backend, XENBUS_CLOSING);
@@ -89,7 +92,6 @@ static void finish_drain(struct backend *backend)
 		break;
 	case AFTER_CLOSED:
 		switch_state(backend, XENBUS_CLOSED);
-		log_guest(backend->host->log, &backend->limit, backend->disk.name, "disconnected");
 		backend_step(backend);
 		break;
 	case AFTER_STOP:
