@@ -41,8 +41,9 @@ ALL_LIBS = $(LDFLAGS) $(SAN) -pthread $(XEN_LIBS) -laio -ljson-c $(if $(OPT_LIBS
 
 TOOLS	:= $(patsubst cmd/%.c,%,$(wildcard cmd/tap-*.c))
 LIB_OBJ	:= $(patsubst %.c,$(B)/%.o,$(wildcard lib/*.c))
-HV_OBJ	:= $(patsubst %.c,$(B)/%.o,$(wildcard lib/sim/hv*.c))
-SO_OBJ	:= $(patsubst %.c,$(B)/%.o,$(wildcard lib/sim/preload*.c))
+SO_SRC	:= $(wildcard lib/sim/preload*.c)
+HV_OBJ	:= $(patsubst %.c,$(B)/%.o,$(filter-out $(SO_SRC),$(wildcard lib/sim/*.c)))
+SO_OBJ	:= $(patsubst %.c,$(B)/preload/%.o,$(SO_SRC) lib/sim/wire.c)
 UNIT_SRC := $(wildcard tests/unit/test-*.c tests/unit/sim-*.c)
 UNIT	:= $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 BATS	:= $(wildcard tests/*.bats tests/*/*.bats)
@@ -79,10 +80,18 @@ $(B)/tap-%: $(B)/cmd/tap-%.o $(B)/libtap.a
 	$(Q)$(CC) -o $@ $(filter %.o,$^) $(B)/libtap.a $(ALL_LIBS)
 $(B)/tap-sim: $(HV_OBJ)
 $(B)/tap-front: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/front-*.c))
+$(B)/lib/sim/sim.o: CPPFLAGS += -DTAP_LIBDIR='"$(LIBDIR)"'
+
+# Preloaded into programs that have no sanitizer, such as xenstored: so it has none either.
+$(B)/preload/%.o: SAN =
+$(B)/preload/%.o: %.c $(B)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -fvisibility=hidden -MMD -MP -c -o $@ $<
 
 $(B)/libtapsim.so: $(SO_OBJ)
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared -o $@ $^ $(LDFLAGS) $(SAN) -pthread -ldl
+	$(Q)$(CC) -shared -o $@ $^ $(LDFLAGS) -pthread -ldl
 
 $(B)/nbdkit-%-plugin.so: $(B)/tests/nbdkit/%.o $(B)/libtap.a
 	$(call say,LD,$@)
