@@ -27,7 +27,8 @@ static const struct operand_row operands[] = {
 };
 static const char *const synopses[] = {"[OPTIONS] DOM/VDEV", NULL};
 static const struct exit_row exits[] = {
-	{TAP_EXIT_DONE, "it worked"},
+	{TAP_EXIT_DONE, NULL},
+	{TAP_EXIT_FOUND, "it worked"},
 	{TAP_EXIT_BUSY, NULL},
 	{0},
 };
