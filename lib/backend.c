@@ -95,8 +95,9 @@ static void finish_drain(struct backend *backend)
 		backend_step(backend);
 		break;
 	case AFTER_STOP:
-		log_line(backend->host->log, LOG_NOTICE, backend->disk.name,
-			 "stopped at request %" PRIu32, index);
+		if (was_connected)
+			log_line(backend->host->log, LOG_NOTICE, backend->disk.name,
+				 "stopped at request %" PRIu32 ", left Connected", index);
 		end(backend);
 		break;
 	case AFTER_GONE:
