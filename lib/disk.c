@@ -49,44 +49,9 @@ int disk_identify(struct store *store, uint32_t backend_domid, const char *kind,
 	return store_path(out->frontend, "/local/domain/%u/device/vbd/%u", domid, vdev);
 }
 
-static int by_number(const void *a, const void *b)
-{
-	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-
-	return (left > right) - (left < right);
-}
-
 static int by_text(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Children of a directory whose names are numbers, in order; free() the array. */
-static int list_numbers(struct store *store, const char *path, uint64_t max, uint32_t **out)
-{
-	uint32_t *numbers = NULL;
-	char **names;
-	int count = 0;
-	int n = store_list(store, XBT_NULL, path, &names);
-
-	*out = NULL;
-	if (n <= 0)
-		return n;
-	numbers = calloc((size_t)n, sizeof(*numbers));
-	if (!numbers) {
-		free(names);
-		return -ENOMEM;
-	}
-	for (int i = 0; i < n; i++) {
-		uint64_t number;
-
-		if (!num_parse(names[i], 0, max, &number))
-			numbers[count++] = (uint32_t)number;
-	}
-	free(names);
-	qsort(numbers, (size_t)count, sizeof(*numbers), by_number);
-	*out = numbers;
-	return count;
 }
 
 /* Text that grows as far as there is room, for a hint's list. */
@@ -132,7 +97,7 @@ static int search_name(struct store *store, const char *dom, uint32_t *domid, st
 {
 	struct domain_search search = {.dom = dom};
 	uint32_t *domids;
-	int n = list_numbers(store, "/local/domain", DOMID_MAX, &domids);
+	int n = store_list_numbers(store, XBT_NULL, "/local/domain", DOMID_MAX, &domids);
 
 	if (n < 0)
 		return err_set(e, n, err_exit_of(n), "cannot list the domains in XenStore: %s",
@@ -178,24 +143,26 @@ static bool is_disk_kind(const char *kind)
 }
 
 /* Of a kind not known here: a disk's frontend is a vbd, whoever its backend is. */
-static bool looks_like_disk(struct store *store, const struct disk *disk)
+static bool looks_like_disk(struct store *store, xs_transaction_t tx, const struct disk *disk)
 {
 	char frontend[STORE_VALUE_MAX];
 
 	if (is_disk_kind(disk->kind))
 		return true;
-	return store_read_in(store, XBT_NULL, disk->backend, "frontend", frontend) > 0 &&
+	return store_read_in(store, tx, disk->backend, "frontend", frontend) > 0 &&
 	       strstr(frontend, "/device/vbd/");
 }
 
 struct disk_walk {
+	struct store *store;
+	xs_transaction_t tx;
 	int (*each)(const struct disk *disk, void *opaque);
 	void *opaque;
 };
 
-static int walk_domain(struct store *store, const char *kind, uint32_t domid,
-		       const struct disk_walk *walk)
+static int walk_domain(const struct disk_walk *walk, const char *kind, uint32_t domid)
 {
+	struct store *store = walk->store;
 	char path[STORE_PATH_MAX];
 	struct disk disk;
 	uint32_t *vdevs;
@@ -204,19 +171,20 @@ static int walk_domain(struct store *store, const char *kind, uint32_t domid,
 	ret = store_path(path, "/local/domain/%u/backend/%s/%u", store_domid(store), kind, domid);
 	if (ret)
 		return ret;
-	n = list_numbers(store, path, UINT32_MAX, &vdevs);
+	n = store_list_numbers(store, walk->tx, path, UINT32_MAX, &vdevs);
 	ret = n < 0 ? n : 0;
 	for (int i = 0; i < n && !ret; i++) {
 		ret = disk_identify(store, store_domid(store), kind, domid, vdevs[i], &disk);
-		if (!ret && looks_like_disk(store, &disk))
+		if (!ret && looks_like_disk(store, walk->tx, &disk))
 			ret = walk->each(&disk, walk->opaque);
 	}
 	free(vdevs);
 	return ret;
 }
 
-static int walk_kind(struct store *store, const char *kind, const struct disk_walk *walk)
+static int walk_kind(const struct disk_walk *walk, const char *kind)
 {
+	struct store *store = walk->store;
 	char path[STORE_PATH_MAX];
 	uint32_t *domids;
 	int n, ret;
@@ -224,37 +192,43 @@ static int walk_kind(struct store *store, const char *kind, const struct disk_wa
 	ret = store_path(path, "/local/domain/%u/backend/%s", store_domid(store), kind);
 	if (ret)
 		return ret;
-	n = list_numbers(store, path, DOMID_MAX, &domids);
+	n = store_list_numbers(store, walk->tx, path, DOMID_MAX, &domids);
 	ret = n < 0 ? n : 0;
 	for (int i = 0; i < n && !ret; i++)
-		ret = walk_domain(store, kind, domids[i], walk);
+		ret = walk_domain(walk, kind, domids[i]);
 	free(domids);
 	return ret;
 }
 
-int disk_each(struct store *store, const char *kind,
-	      int (*each)(const struct disk *disk, void *opaque), void *opaque)
+int disk_each_in(struct store *store, xs_transaction_t tx, const char *kind,
+		 int (*each)(const struct disk *disk, void *opaque), void *opaque)
 {
-	const struct disk_walk walk = {.each = each, .opaque = opaque};
+	const struct disk_walk walk = {.store = store, .tx = tx, .each = each, .opaque = opaque};
 	char path[STORE_PATH_MAX], **kinds;
 	int n, ret = 0;
 
 	if (kind)
-		return walk_kind(store, kind, &walk);
+		return walk_kind(&walk, kind);
 	ret = store_path(path, "/local/domain/%u/backend", store_domid(store));
 	if (ret)
 		return ret;
-	n = store_list(store, XBT_NULL, path, &kinds);
+	n = store_list(store, tx, path, &kinds);
 	if (n < 0)
 		return n;
 	if (n)
 		qsort(kinds, (size_t)n, sizeof(*kinds), by_text);
 	for (int i = 0; i < n && !ret; i++) {
 		if (strlen(kinds[i]) < KIND_MAX)
-			ret = walk_kind(store, kinds[i], &walk);
+			ret = walk_kind(&walk, kinds[i]);
 	}
 	free(kinds);
 	return ret;
+}
+
+int disk_each(struct store *store, const char *kind,
+	      int (*each)(const struct disk *disk, void *opaque), void *opaque)
+{
+	return disk_each_in(store, XBT_NULL, kind, each, opaque);
 }
 
 struct disk_search {

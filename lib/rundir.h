@@ -35,6 +35,12 @@ void rundir_release(const struct disk *disk, int claim_fd);
 pid_t rundir_server(const struct disk *disk);
 
 /**
+ * Wait until no server holds the disk any more: its image, too, is given back by then. 0,
+ * -ETIMEDOUT, or a negative errno.
+ */
+int rundir_await_release(const struct disk *disk, uint64_t deadline_ns);
+
+/**
  * Remove the disk's folder with the files known to be in it. 0 (also when there is none), -EBUSY
  * while a claim is held (our own included: release it first), -ENOTEMPTY when others' files are
  * there.

@@ -15,6 +15,7 @@
 struct store {
 	struct xs_handle *xs;
 	uint32_t domid;
+	int interrupt_fd; /* ends store_wait(), or -1 */
 };
 
 /* libxenstore reports by errno; a call that failed must never look like success. */
@@ -49,6 +50,7 @@ int store_open(struct store **out, struct err *e)
 	*out = NULL;
 	if (!store)
 		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "out of memory");
+	store->interrupt_fd = -1;
 	errno = 0;
 	store->xs = xs_open(0);
 	if (!store->xs) {
@@ -207,6 +209,41 @@ int store_list(struct store *store, xs_transaction_t tx, const char *path, char 
 	return n < STORE_LIST_MAX ? (int)n : STORE_LIST_MAX;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+	return (left > right) - (left < right);
+}
+
+int store_list_numbers(struct store *store, xs_transaction_t tx, const char *path, uint64_t max,
+		       uint32_t **out)
+{
+	uint32_t *numbers = NULL;
+	char **names;
+	int count = 0;
+	int n = store_list(store, tx, path, &names);
+
+	*out = NULL;
+	if (n <= 0)
+		return n;
+	numbers = calloc((size_t)n, sizeof(*numbers));
+	if (!numbers) {
+		free(names);
+		return -ENOMEM;
+	}
+	for (int i = 0; i < n; i++) {
+		uint64_t number;
+
+		if (!num_parse(names[i], 0, max, &number))
+			numbers[count++] = (uint32_t)number;
+	}
+	free(names);
+	qsort(numbers, (size_t)count, sizeof(*numbers), by_number);
+	*out = numbers;
+	return count;
+}
+
 int store_permit(struct store *store, xs_transaction_t tx, const char *path, uint32_t owner,
 		 uint32_t reader)
 {
@@ -289,10 +326,19 @@ int store_next_event(struct store *store, char path[static STORE_PATH_MAX],
 	}
 }
 
-/* Sleep until @fd is readable or the deadline passes. */
-static int wait_readable(int fd, uint64_t deadline_ns)
+void store_set_interrupt(struct store *store, int fd)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	store->interrupt_fd = fd;
+}
+
+/* Sleep until a watch event may wait or the deadline passes. */
+static int wait_readable(struct store *store, uint64_t deadline_ns)
+{
+	/* poll() passes over a descriptor below 0. */
+	struct pollfd fds[] = {
+		{.fd = store_fd(store), .events = POLLIN},
+		{.fd = store->interrupt_fd, .events = POLLIN},
+	};
 	struct timespec left, *timeout = NULL;
 
 	if (deadline_ns != UINT64_MAX) {
@@ -305,9 +351,9 @@ static int wait_readable(int fd, uint64_t deadline_ns)
 		left.tv_nsec = (long)((deadline_ns - now) % 1000000000u);
 		timeout = &left;
 	}
-	if (ppoll(&poll_fd, 1, timeout, NULL) < 0 && errno != EINTR)
-		return -errno;
-	return 0;
+	if (ppoll(fds, ARRAY_SIZE(fds), timeout, NULL) < 0)
+		return errno == EINTR ? 0 : -errno;
+	return fds[1].revents ? -EINTR : 0;
 }
 
 /* Many events of one change, or a guest's storm of them: look at the nodes once for all of them. */
@@ -331,7 +377,7 @@ int store_wait(struct store *store, uint64_t deadline_ns,
 		int ret = ready(store, opaque);
 
 		if (!ret)
-			ret = wait_readable(store_fd(store), deadline_ns);
+			ret = wait_readable(store, deadline_ns);
 		if (!ret)
 			ret = drain_events(store);
 		if (ret)

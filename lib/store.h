@@ -74,6 +74,13 @@ bool store_exists(struct store *store, xs_transaction_t tx, const char *path);
 int store_list(struct store *store, xs_transaction_t tx, const char *path, char ***names);
 
 /**
+ * Those children whose names are numbers up to @max (32 bits at most), in order. Returns their
+ * count and an array that free() ends, or a negative errno.
+ */
+int store_list_numbers(struct store *store, xs_transaction_t tx, const char *path, uint64_t max,
+		       uint32_t **out);
+
+/**
  * Give a node its owner and who else may read it, as libxl does: owner has all rights, everybody
  * else none, @reader may read (UINT32_MAX for nobody).
  */
@@ -102,6 +109,12 @@ int store_fd(struct store *store);
  */
 int store_next_event(struct store *store, char path[static STORE_PATH_MAX],
 		     char token[static STORE_PATH_MAX]);
+
+/**
+ * From now on store_wait() ends with -EINTR when @fd (a signalfd, say) is readable; -1 for none.
+ * The descriptor stays the caller's.
+ */
+void store_set_interrupt(struct store *store, int fd);
 
 /**
  * Wait for watch events until @ready returns non-zero, which is then returned; -ETIMEDOUT when

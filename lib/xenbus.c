@@ -27,7 +27,7 @@ const char *xenbus_state_text(enum xenbus_state state)
 	return texts[state];
 }
 
-static enum xenbus_state state_in(struct store *store, xs_transaction_t tx, const char *dir)
+enum xenbus_state xenbus_state_in(struct store *store, xs_transaction_t tx, const char *dir)
 {
 	uint64_t state;
 	int ret = store_read_number(store, tx, dir, "state", XENBUS_INITIALISING,
@@ -40,7 +40,7 @@ static enum xenbus_state state_in(struct store *store, xs_transaction_t tx, cons
 
 enum xenbus_state xenbus_state(struct store *store, const char *dir)
 {
-	return state_in(store, XBT_NULL, dir);
+	return xenbus_state_in(store, XBT_NULL, dir);
 }
 
 struct switching {
@@ -52,7 +52,7 @@ static int switch_existing(struct store *store, xs_transaction_t tx, void *opaqu
 {
 	const struct switching *to = opaque;
 
-	if (state_in(store, tx, to->dir) == XENBUS_GONE)
+	if (xenbus_state_in(store, tx, to->dir) == XENBUS_GONE)
 		return -ENOENT;
 	return store_write(store, tx, to->dir, "state", "%d", (int)to->state);
 }
@@ -77,6 +77,13 @@ static int error_paths(const char *dir, char root[static STORE_PATH_MAX],
 	if (store_path(root, "%.*s/error", (int)(rest - dir), dir))
 		return -ENAMETOOLONG;
 	return store_path(path, "%s%s", root, rest);
+}
+
+int xenbus_error_path(const char *dir, char path[static STORE_PATH_MAX])
+{
+	char root[STORE_PATH_MAX];
+
+	return error_paths(dir, root, path);
 }
 
 int xenbus_set_error(struct store *store, const char *dir, const char *fmt, ...)

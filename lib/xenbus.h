@@ -71,10 +71,14 @@ int disk_resolve(struct store *store, const struct address *address, struct disk
  */
 int disk_each(struct store *store, const char *kind,
 	      int (*each)(const struct disk *disk, void *opaque), void *opaque);
+/** The same inside a transaction. */
+int disk_each_in(struct store *store, xs_transaction_t tx, const char *kind,
+		 int (*each)(const struct disk *disk, void *opaque), void *opaque);
 
 /** The state node in a directory (frontend or backend). Never fails: GONE and INVALID are answers.
  */
 enum xenbus_state xenbus_state(struct store *store, const char *dir);
+enum xenbus_state xenbus_state_in(struct store *store, xs_transaction_t tx, const char *dir);
 
 /** Write the state node of a directory, unless it is gone: then -ENOENT (nothing is created). */
 int xenbus_switch(struct store *store, const char *dir, enum xenbus_state state);
@@ -88,5 +92,7 @@ int xenbus_set_error(struct store *store, const char *dir, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int xenbus_clear_error(struct store *store, const char *dir);
 int xenbus_read_error(struct store *store, const char *dir, char buf[static STORE_VALUE_MAX]);
+/** The directory that holds the error node of either end. */
+int xenbus_error_path(const char *dir, char path[static STORE_PATH_MAX]);
 
 #endif
