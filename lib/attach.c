@@ -160,9 +160,8 @@ static int choose_vdev(struct store *store, xs_transaction_t tx, const struct at
 		       uint32_t *vdev)
 {
 	const struct attach_request *request = a->request;
-	struct taken taken = {.domid = request->domid,
-			      .first_vdev = request->vdev,
-			      .last_vdev = request->vdev};
+	struct taken taken = {
+		.domid = request->domid, .first_vdev = request->vdev, .last_vdev = request->vdev};
 	int ret;
 
 	*vdev = request->vdev;

@@ -22,9 +22,10 @@
 #include "xenbus.h"
 
 /** Nodes of the backend's directory that are ours, beside the protocol's own. */
-#define NODE_IMAGE     "params"		    /* ENGINE:REST */
-#define NODE_SHARED    "taptools-shared"    /* "1": other writers are wanted */
-#define NODE_ATTACHING "taptools-attaching" /* a tap-attach --wait not yet done: see waiter_name() */
+#define NODE_IMAGE  "params"	      /* ENGINE:REST */
+#define NODE_SHARED "taptools-shared" /* "1": other writers are wanted */
+#define NODE_ATTACHING \
+	"taptools-attaching" /* a tap-attach --wait not yet done: see waiter_name() */
 
 struct attach_request {
 	uint32_t domid;

@@ -114,8 +114,8 @@ static int request_in(struct store *store, xs_transaction_t tx, void *opaque)
 	plan_write(&d->plan, d->disk->backend, "online", "0");
 	if (back != XENBUS_CLOSED)
 		plan_write(&d->plan, d->disk->backend, "state", "%d", XENBUS_CLOSING);
-	return d->options->dry_run ? plan_print(&d->plan, d->options->dry_run) :
-				     plan_apply(&d->plan, store, tx);
+	return d->options->dry_run ? plan_print(&d->plan, d->options->dry_run)
+				   : plan_apply(&d->plan, store, tx);
 }
 
 static int watch_ends(struct store *store, const struct disk *disk)
@@ -142,8 +142,8 @@ static int remove_in(struct store *store, xs_transaction_t tx, void *opaque)
 		return -EBUSY;
 	d->plan = (struct plan){0};
 	disk_plan_removal(store, tx, d->disk, &d->plan);
-	return d->options->dry_run ? plan_print(&d->plan, d->options->dry_run) :
-				     plan_apply(&d->plan, store, tx);
+	return d->options->dry_run ? plan_print(&d->plan, d->options->dry_run)
+				   : plan_apply(&d->plan, store, tx);
 }
 
 /* The server gives the image back after it said Closed; the next attach may want it at once. */

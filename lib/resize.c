@@ -63,8 +63,9 @@ int attach_resize(struct store *store, const struct disk *disk, uint64_t size_by
 		return err_set(e, ret ? ret : -ENOENT, TAP_EXIT_NONE, "no image in '%s/%s'",
 			       disk->backend, NODE_IMAGE);
 	if (!rundir_server(disk)) {
-		err_set(e, -ENOENT, TAP_EXIT_NONE, "no tap-serve serves it: its size is read "
-						   "again when one starts");
+		err_set(e, -ENOENT, TAP_EXIT_NONE,
+			"no tap-serve serves it: its size is read "
+			"again when one starts");
 		err_hint(e, "tap-serve %s", disk->name);
 		return -ENOENT;
 	}

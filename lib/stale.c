@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <xengnttab.h>
 
 #include "attach.h"
 #include "num.h"
 #include "rundir.h"
-#include "xenlog.h"
+#include "xenquiet.h"
 
 #define LET_GO_NS 5000000000ull /* what a live server may take to let go of a removed disk */
 
@@ -48,7 +49,7 @@ static bool read_ring_ref(struct store *store, xs_transaction_t tx, const struct
 /* 1: it maps; 0: there is no such grant; negative: it cannot be told. */
 static int probe_grant(uint32_t domid, uint32_t ref)
 {
-	xengnttab_handle *grants = xengnttab_open(xenlog_silent(), 0);
+	xengnttab_handle *grants = xengnttab_open(xenquiet(), 0);
 	void *page;
 	int ret = 1;
 
@@ -143,7 +144,8 @@ static int look_at_disk(const struct disk *disk, void *opaque)
 	return reason ? report(walk, reason, disk, disk->backend) : 0;
 }
 
-/* --- frontends without a backend --------------------------------------------------------------- */
+/* --- frontends without a backend ---------------------------------------------------------------
+ */
 
 /* The frontend's word on its backend is the guest's: it must be exactly what we would write. */
 static bool lacks_backend(struct store *store, xs_transaction_t tx, const struct disk *disk)
@@ -188,7 +190,8 @@ static int look_at_domains(const struct walk *walk)
 	return ret;
 }
 
-/* --- run-time folders -------------------------------------------------------------------------- */
+/* --- run-time folders --------------------------------------------------------------------------
+ */
 
 struct match {
 	const struct disk *disk;
@@ -267,7 +270,8 @@ int stale_each(struct store *store, const char *kind,
 	return ret ? ret : look_at_folders(&walk);
 }
 
-/* --- removal ----------------------------------------------------------------------------------- */
+/* --- removal -----------------------------------------------------------------------------------
+ */
 
 struct removal {
 	const struct stale *stale;
@@ -279,16 +283,16 @@ static int remove_in(struct store *store, xs_transaction_t tx, void *opaque)
 {
 	struct removal *removal = opaque;
 	const struct stale *stale = removal->stale;
-	bool still = stale->reason == STALE_NO_BACKEND ?
-			     lacks_backend(store, tx, &stale->disk) :
-			     stale_reason_of(store, tx, &stale->disk) == stale->reason;
+	bool still = stale->reason == STALE_NO_BACKEND
+			     ? lacks_backend(store, tx, &stale->disk)
+			     : stale_reason_of(store, tx, &stale->disk) == stale->reason;
 
 	if (!still)
 		return -EBUSY;
 	removal->plan = (struct plan){0};
 	disk_plan_removal(store, tx, &stale->disk, &removal->plan);
-	return removal->dry_run ? plan_print(&removal->plan, removal->dry_run) :
-				  plan_apply(&removal->plan, store, tx);
+	return removal->dry_run ? plan_print(&removal->plan, removal->dry_run)
+				: plan_apply(&removal->plan, store, tx);
 }
 
 static int remove_nodes(struct store *store, const struct stale *stale, FILE *dry_run,
@@ -339,7 +343,8 @@ int stale_remove(struct store *store, const struct stale *stale, FILE *dry_run, 
 		int ret = remove_nodes(store, stale, dry_run, e);
 
 		/* Of a disk that never was served there is no folder to speak of. */
-		if (ret || (dry_run && (rundir_path(&stale->disk, NULL, path) || access(path, F_OK))))
+		if (ret ||
+		    (dry_run && (rundir_path(&stale->disk, NULL, path) || access(path, F_OK))))
 			return ret;
 	}
 	return remove_folder(stale, dry_run, e);
