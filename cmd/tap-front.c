@@ -14,10 +14,10 @@
 #define BLOCK_MAX   (1u << 24)
 
 static const char *const synopses[] = {
-	"[OPTIONS] info [DOM/]VDEV",	     "[OPTIONS] read [DOM/]VDEV OFFSET LENGTH|all",
-	"[OPTIONS] write [DOM/]VDEV OFFSET", "[OPTIONS] flush [DOM/]VDEV",
-	"[OPTIONS] verify [DOM/]VDEV",	     "[OPTIONS] bench [DOM/]VDEV",
-	"[OPTIONS] hold [DOM/]VDEV",	     NULL,
+	"[options] info [DOM/]VDEV",	     "[OPTIONS] read [DOM/]VDEV OFFSET LENGTH|all",
+	"[options] write [DOM/]VDEV OFFSET", "[OPTIONS] flush [DOM/]VDEV",
+	"[options] verify [DOM/]VDEV",	     "[OPTIONS] bench [DOM/]VDEV",
+	"[options] hold [DOM/]VDEV",	     NULL,
 };
 
 enum {
@@ -89,7 +89,7 @@ static const struct operand_row operands[] = {
 };
 
 static const struct exit_row exits[] = {
-	{TAP_EXIT_DONE, NULL},
+	{TAP_EXIT_DONE, "done"},
 	{TAP_EXIT_FOUND, "verify found a difference"},
 	{TAP_EXIT_USAGE, NULL},
 	{TAP_EXIT_NONE, "no such disk in this domain, or no such file"},
