@@ -109,7 +109,7 @@ static int read_ref(struct store *store, const char *dir, const char *key, uint3
 static int read_queue(struct store *store, const char *dir, unsigned order,
 		      struct inspected_queue *queue, struct err *e)
 {
-	char key[16];
+	char key[24];
 	int ret;
 
 	if (!order) {
