@@ -72,17 +72,18 @@ static void respond(struct queue *queue, const struct request *request, enum res
 static void push(struct queue *queue)
 {
 	struct stats_queue *stats = queue->setup.stats;
+	bool wanted;
 
 	if (!queue->answering)
 		return;
 	queue->answering = false;
 	stats->pushes++;
-	if (ring_back_push(&queue->ring)) {
+	wanted = ring_back_push(&queue->ring);
+	stats->rsp_prod = queue->ring.rsp_prod_pvt;
+	if (wanted) {
 		stats->notifies++;
 		channel_notify(queue->channel);
 	}
-	stats->req_cons = queue->ring.req_cons;
-	stats->rsp_prod = queue->ring.rsp_prod_pvt;
 }
 
 static void refuse(struct queue *queue, struct slot *slot, enum request_fault fault)
@@ -228,15 +229,21 @@ static void ring_broke(struct queue *queue)
 static bool take_batch(struct queue *queue)
 {
 	struct slot *batch[QUEUE_BATCH_MAX];
+	struct stats_queue *stats = queue->setup.stats;
 	int waiting = ring_back_waiting(&queue->ring);
+	unsigned n;
 
 	if (waiting < 0)
 		ring_broke(queue);
 	if (waiting <= 0)
 		return false;
-	queue->setup.stats->batches++;
-	start_batch(queue, batch, fetch_batch(queue, batch, (unsigned)waiting));
-	queue->setup.stats->req_cons = queue->ring.req_cons;
+	stats->batches++;
+	n = fetch_batch(queue, batch, (unsigned)waiting);
+	/* Told before the image gets them: it may hold us up, and then this is looked at. */
+	stats->req_cons = queue->ring.req_cons;
+	if (n && !stats->oldest_ns)
+		stats->oldest_ns = batch[0]->fetched_ns;
+	start_batch(queue, batch, n);
 	return true;
 }
 
