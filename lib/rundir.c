@@ -204,7 +204,7 @@ int rundir_remove(const struct disk *disk)
 	fd = open(pid_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	ret = 0;
+	ret = lock_byte(fd, BYTE_CLAIM);
 	if (!ret)
 		ret = remove_folder(disk, folder);
 	close(fd);

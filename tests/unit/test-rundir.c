@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,6 +71,8 @@ static pid_t claim_in_child(void)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		/* A test that fails does not come to kill it. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (rundir_claim(&disk, NULL) < 0)
 			_exit(1);
 		(void)!write(ready[1], "", 1);
