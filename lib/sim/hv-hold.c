@@ -2,6 +2,7 @@
 /* What a connection holds, and what the others hear when it lets go. */
 #include "hv-state.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 struct hold *hold_new(struct conn *conn, uint32_t capacity)
@@ -11,6 +12,7 @@ struct hold *hold_new(struct conn *conn, uint32_t capacity)
 	if (!hold)
 		return NULL;
 	hold->id = ++conn->last_id;
+	hold->notify = (struct unmap_notify){SIM_NONE, SIM_NONE};
 	hold->next = conn->holds;
 	conn->holds = hold;
 	return hold;
@@ -37,7 +39,7 @@ struct hold *hold_take(struct conn *conn, uint32_t id)
 	return hold;
 }
 
-bool notify_valid(struct hv *hv, const struct conn *conn, const struct unmap_notify *n)
+static bool notify_valid(struct hv *hv, const struct conn *conn, const struct unmap_notify *n)
 {
 	if (n->offset_bytes != SIM_NONE && n->offset_bytes >= SIM_PAGE_BYTES)
 		return false;
@@ -46,10 +48,29 @@ bool notify_valid(struct hv *hv, const struct conn *conn, const struct unmap_not
 	return n->port < SIM_PORTS && hv->domains[conn->domid].ports[n->port].state != PORT_FREE;
 }
 
-void notify_send(struct hv *hv, const struct conn *conn, const struct hold *hold, uint32_t frame)
+int hold_notify(struct hv *hv, const struct conn *conn, struct hold *hold,
+		const struct unmap_notify *n)
 {
+	if (!notify_valid(hv, conn, n))
+		return -EINVAL;
+	/* A byte to clear, through a read-only map. */
+	if (n->offset_bytes != SIM_NONE && conn->kind == SIM_KIND_GNTTAB && !hold->writable)
+		return -EINVAL;
+	hold->notify = *n;
+	if (n->port != SIM_NONE)
+		port_keep(&hv->domains[conn->domid], n->port);
+	return 0;
+}
+
+void hold_send_notify(struct hv *hv, const struct conn *conn, const struct hold *hold,
+		      uint32_t frame)
+{
+	struct domain *d = &hv->domains[conn->domid];
+
 	if (hold->notify.offset_bytes != SIM_NONE)
 		frame_at(hv, frame)[hold->notify.offset_bytes] = 0;
-	if (hold->notify.port != SIM_NONE)
-		port_notify(hv, &hv->domains[conn->domid], hold->notify.port);
+	if (hold->notify.port == SIM_NONE)
+		return;
+	port_notify(hv, d, hold->notify.port);
+	port_put(hv, d, hold->notify.port);
 }

@@ -47,10 +47,8 @@ int map_refs(struct hv *hv, struct conn *conn, const struct wire_message *m)
 	uint32_t *frames;
 	int ret;
 
-	if (!count || count > SIM_BATCH || !notify_valid(hv, conn, &notify))
+	if (!count || count > SIM_BATCH)
 		return -EINVAL;
-	if (notify.offset_bytes != SIM_NONE && !r->arg[0])
-		return -EINVAL; /* a byte to clear, through a read-only map */
 	if (count > conn->limit_pages - conn->mapped_pages)
 		return -ENOMEM;
 	frames = malloc(count * sizeof(*frames));
@@ -61,10 +59,11 @@ int map_refs(struct hv *hv, struct conn *conn, const struct wire_message *m)
 	}
 	hold->writable = r->arg[0];
 	ret = take_all(hv, conn, hold, m->payload, count, frames);
+	if (ret == 0)
+		ret = hold_notify(hv, conn, hold, &notify);
 	if (ret < 0) {
 		let_go(hv, hold_take(conn, hold->id));
 	} else {
-		hold->notify = notify;
 		conn->mapped_pages += count;
 		ret = conn_reply(conn, hold->id, frames, count * sizeof(*frames), -1);
 	}
@@ -77,7 +76,7 @@ static void unmap(struct hv *hv, struct conn *conn, struct hold *hold)
 	struct held_ref first = hold->refs[0];
 
 	if (!hold->pin) {
-		notify_send(hv, conn, hold, hv->domains[first.domid].grants[first.ref].frame);
+		hold_send_notify(hv, conn, hold, hv->domains[first.domid].grants[first.ref].frame);
 		conn->mapped_pages -= hold->count;
 	}
 	let_go(hv, hold);

@@ -127,6 +127,11 @@ void port_close(struct hv *hv, struct domain *d, uint32_t port)
 {
 	struct port *p = &d->ports[port];
 
+	if (p->kept) {
+		p->closing = true;
+		p->conn = NULL;
+		return;
+	}
 	if (p->state == PORT_INTERDOMAIN) {
 		struct port *far = &hv->domains[p->remote_domid].ports[p->remote];
 
@@ -135,6 +140,20 @@ void port_close(struct hv *hv, struct domain *d, uint32_t port)
 		far->remote = 0;
 	}
 	*p = (struct port){0};
+}
+
+void port_keep(struct domain *d, uint32_t port)
+{
+	d->ports[port].kept++;
+}
+
+void port_put(struct hv *hv, struct domain *d, uint32_t port)
+{
+	struct port *p = &d->ports[port];
+
+	p->kept--;
+	if (p->closing)
+		port_close(hv, d, port);
 }
 
 void port_unmask(struct hv *hv, struct domain *d, uint32_t port)

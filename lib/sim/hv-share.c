@@ -37,7 +37,7 @@ int share_pages(struct hv *hv, struct conn *conn, const struct wire_message *m)
 	struct hold *hold;
 	int ret;
 
-	if (grantee > UINT16_MAX || !count || !notify_valid(hv, conn, &notify))
+	if (grantee > UINT16_MAX || !count)
 		return -EINVAL;
 	if (count > SIM_GRANTS)
 		return -ENOSPC;
@@ -49,10 +49,11 @@ int share_pages(struct hv *hv, struct conn *conn, const struct wire_message *m)
 	}
 	hold->writable = r->arg[1];
 	ret = grant_all(hv, d, hold, grantee, count, shared);
+	if (ret == 0)
+		ret = hold_notify(hv, conn, hold, &notify);
 	if (ret < 0) {
 		end_all(hv, d, hold_take(conn, hold->id));
 	} else {
-		hold->notify = notify;
 		ret = conn_reply(conn, hold->id, shared, count * sizeof(*shared), -1);
 	}
 	free(shared);
@@ -63,7 +64,7 @@ static void unshare(struct hv *hv, struct conn *conn, struct hold *hold)
 {
 	struct domain *d = &hv->domains[conn->domid];
 
-	notify_send(hv, conn, hold, d->grants[hold->refs[0].ref].frame);
+	hold_send_notify(hv, conn, hold, d->grants[hold->refs[0].ref].frame);
 	end_all(hv, d, hold);
 }
 

@@ -44,6 +44,8 @@ struct port {
 	struct conn *conn; /* who bound it; NULL for a domain's kernel */
 	bool masked;	   /* from its delivery until it is unmasked */
 	bool pending;	   /* came while masked */
+	bool closing;	   /* as soon as it is kept no more */
+	unsigned kept;	   /* by mappings that notify it at their end */
 };
 
 struct domain {
@@ -157,9 +159,11 @@ struct hold *hold_new(struct conn *conn, uint32_t capacity);
 /** Take the hold @id out of the connection's list; NULL if there is none. */
 struct hold *hold_take(struct conn *conn, uint32_t id);
 struct hold *hold_find(struct conn *conn, uint32_t id);
-/** The notify arguments of a request; false if they make no sense. */
-bool notify_valid(struct hv *hv, const struct conn *conn, const struct unmap_notify *n);
-void notify_send(struct hv *hv, const struct conn *conn, const struct hold *hold, uint32_t frame);
+/** Set what its end must signal. Returns 0, or -EINVAL if that makes no sense. */
+int hold_notify(struct hv *hv, const struct conn *conn, struct hold *hold,
+		const struct unmap_notify *n);
+void hold_send_notify(struct hv *hv, const struct conn *conn, const struct hold *hold,
+		      uint32_t frame);
 
 /* hv-map.c: reply with what was asked */
 int map_refs(struct hv *hv, struct conn *conn, const struct wire_message *m);
@@ -181,6 +185,9 @@ int port_restrict(struct conn *conn, uint32_t domid);
 /** 0, -EINVAL (no such port) or -ENOTCONN (not bound through this handle). */
 int port_check(const struct domain *d, const struct conn *conn, uint32_t port);
 void port_close(struct hv *hv, struct domain *d, uint32_t port);
+/** Keep it from being closed until notified: the driver counts its users in the same way. */
+void port_keep(struct domain *d, uint32_t port);
+void port_put(struct hv *hv, struct domain *d, uint32_t port);
 void port_unmask(struct hv *hv, struct domain *d, uint32_t port);
 /** Signal the other end. Silently dropped, as Xen does, when there is none. */
 void port_notify(struct hv *hv, struct domain *d, uint32_t port);
