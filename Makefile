@@ -81,6 +81,7 @@ $(B)/tap-%: $(B)/cmd/tap-%.o $(B)/libtap.a
 $(B)/tap-sim: $(HV_OBJ)
 $(B)/tap-front: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/front-*.c))
 $(B)/tap-stat: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/stat-*.c))
+$(B)/tap-attach: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/attach-*.c))
 $(B)/lib/sim/sim.o: CPPFLAGS += -DTAP_LIBDIR='"$(LIBDIR)"'
 
 # Preloaded into programs that have no sanitizer, such as xenstored: so it has none either.

@@ -220,6 +220,7 @@ int attach_disk(struct store *store, const struct attach_request *request, FILE 
 {
 	char image[IMAGE_SPEC_MAX];
 	struct attaching *a;
+	uint32_t vdev;
 	int ret;
 
 	if (e)
@@ -241,7 +242,9 @@ int attach_disk(struct store *store, const struct attach_request *request, FILE 
 	*a = (struct attaching){
 		.request = request, .image = image, .dry_run = dry_run, .disk = out, .e = e};
 	/* XenStore knows more of an attached disk than its lock does, so it is asked first. */
-	ret = rival_find(store, XBT_NULL, image, &request->options, e);
+	ret = choose_vdev(store, XBT_NULL, a, &vdev);
+	if (!ret)
+		ret = rival_find(store, XBT_NULL, image, &request->options, e);
 	if (!ret)
 		ret = check_claim(image, &request->options, e);
 	if (ret)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * attach-job - what the parts of tap-attach share: the command line as parsed, and how results and
+ * failures are told, in words or in JSON.
+ */
+#ifndef ATTACH_JOB_H
+#define ATTACH_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "attach.h"
+#include "json.h"
+
+enum attach_mode { MODE_ATTACH, MODE_DETACH, MODE_LIST, MODE_RESIZE, MODE_STALE, MODE_CLEAN };
+
+struct job {
+	enum attach_mode mode;
+	bool wait, force, dry_run, json, verbose;
+	const char *kind; /* NULL: not given */
+	const char *device_type;
+	struct image_options image;
+	uint64_t timeout_ns;
+
+	struct store *store;
+	struct json_object *envelope; /* of -J, else NULL */
+	FILE *steps;		      /* where --dry-run prints, else NULL */
+	char *step_text;	      /* of -J: what went to steps */
+	size_t step_bytes, steps_told;
+	const char *disk; /* what steps of -v are about */
+	int status;	  /* the first failure's */
+};
+
+/** Tell of a failure that concerns @disk (or NULL) and go on; the first one is the exit status. */
+void job_fail(struct job *job, const char *disk, const struct err *e);
+
+/** An attach_step_fn: a line on stderr. */
+void job_step(void *opaque, const char *text);
+
+/** Begin a JSON item with a disk's identity; NULL without -J. job_end_item() gives it to the
+ * envelope. */
+struct json_object *job_item(struct job *job, const struct disk *disk);
+void job_end_item(struct job *job, struct json_object *item);
+
+/** With -J, turn what --dry-run has printed so far into items. */
+void job_end_steps(struct job *job, const struct disk *disk);
+
+/** CLOCK_MONOTONIC of --timeout, from now on. */
+uint64_t job_deadline_ns(const struct job *job);
+
+/** -l, of these domains or (n == 0) of all. */
+int job_list(struct job *job, char **doms, int n, struct err *e);
+/** --stale and --clean. */
+int job_stale(struct job *job, struct err *e);
+
+#endif
