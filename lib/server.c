@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "backend-nodes.h"
 #include "backend.h"
 #include "num.h"
 
@@ -136,12 +137,19 @@ static void try_unserved(struct server *server, struct served *served)
 	}
 }
 
+/* Closed for good, and about to be removed: to serve it again would only take its image anew. */
+static bool is_detached(struct server *server, const struct disk *disk)
+{
+	return !backend_is_online(server->store, disk) &&
+	       xenbus_state(server->store, disk->backend) == XENBUS_CLOSED;
+}
+
 static int find_new(const struct disk *disk, void *opaque)
 {
 	struct server *server = opaque;
 	struct served *served = find_disk(server, disk);
 
-	if (served)
+	if (served || is_detached(server, disk))
 		return 0;
 	served = remember(server, disk);
 	if (!served)
