@@ -1,0 +1,104 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# sim: --domains 2
+# Programs that know nothing of rings judge the server, through the nbdkit plugin: nbdcopy, nbdinfo,
+# qemu-img, qemu-io and fio drive it as NBD clients.
+#
+# NBD_SIZE is the size of the copied images.
+load helper
+
+NBD_SIZE=${NBD_SIZE-64M}
+PLUGIN=$BUILD/nbdkit-taptools-plugin.so
+
+setup()
+{
+	[[ -e $PLUGIN ]] || skip 'the nbdkit plugin is not built: nbdkit-plugin-dev is missing'
+	test_setup
+}
+
+# nbd [PARAMETER...] COMMAND: runs it with $uri, nbdkit in the guest; the disk is closed after it.
+nbd()
+{
+	local command=${*: -1} asan
+	# The plugin's sanitizer has to come before all else, and nbdkit's own leaks are not ours.
+	asan=$(ldd "$PLUGIN" | awk '/libasan/ { print $3 }')
+	LD_PRELOAD=${asan:+$asan:}$LD_PRELOAD ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 \
+		TAP_SIM_DOMID=${GUEST-1} nbdkit -U - "$PLUGIN" "disk=${DISK#*/}" "${@:1:$#-1}" \
+		--run "export LD_PRELOAD= TMPDIR=$T; $command"
+}
+
+# copy_there_and_back PATH [PARAMETER...]
+copy_there_and_back()
+{
+	make_image "$NBD_SIZE" new
+	truncate -s "$NBD_SIZE" disk.img
+	attach
+	serve "--data-path=$1" "$DISK"
+	nbd "${@:2}" 'nbdcopy --flush new "$uri"'
+	cmp disk.img new
+	nbd "${@:2}" 'nbdcopy "$uri" back'
+	cmp back new
+	nbd "${@:2}" 'qemu-img compare "$uri" new'
+}
+
+@test "nbdcopy writes a random image and reads it back equal: map" {
+	copy_there_and_back map
+}
+
+@test "nbdcopy writes a random image and reads it back equal: copy" {
+	copy_there_and_back copy
+}
+
+@test "nbdcopy and qemu-img agree on a 32-bit ring with fresh grants" {
+	NBD_SIZE=8M
+	copy_there_and_back map abi=x86_32 fresh-grants=true
+}
+
+@test "nbdinfo sees the disk's size and abilities" {
+	make_image 1M
+	attach
+	serve
+	nbd 'nbdinfo --size "$uri"' >size
+	[[ $(<size) == 1048576 ]]
+	nbd 'nbdinfo --can flush "$uri" && nbdinfo --can multi-conn "$uri" && ! nbdinfo --is read-only "$uri"'
+}
+
+@test "a read-only disk is read-only to NBD clients" {
+	make_image 1M
+	attach -r web1 disk.img
+	serve
+	nbd 'nbdinfo --is read-only "$uri"'
+	nbd 'qemu-img compare "$uri" disk.img'
+}
+
+@test "qemu-img notices one changed byte" {
+	make_image 1M
+	attach
+	serve
+	cp disk.img changed
+	printf x | dd of=changed bs=1 seek=700000 conv=notrunc status=none
+	try nbd 'qemu-img compare "$uri" changed'
+	status_is 1
+}
+
+@test "qemu-io reads the patterns it wrote, also across and within sectors" {
+	make_image 4M
+	attach
+	serve
+	nbd 'qemu-io -f raw \
+		-c "write -P 1 0 1M" -c "write -P 2 1000000 100000" -c "write -P 3 4194303 1" \
+		-c "aio_write -P 4 2M 64k" -c "aio_write -P 5 2162688 512" -c aio_flush -c flush \
+		-c "read -P 1 0 1000000" -c "read -P 2 1000000 100000" -c "read -P 3 4194303 1" \
+		-c "read -P 4 2M 64k" -c "read -P 5 2162688 512" "$uri"' >out || fail "$(<out)"
+	refute grep -i 'fail\|error' out
+}
+
+@test "fio verifies what it wrote, at depth" {
+	make_image 16M
+	attach
+	serve
+	nbd 'fio --name=mixed --ioengine=nbd --uri="$uri" --rw=randwrite --bsrange=512-128k \
+		--blockalign=512 --iodepth=32 --size=16M --verify=crc32c --verify_fatal=1 \
+		--verify_backlog=64' >out || fail "$(<out)"
+	grep -q 'err= 0' out
+}
