@@ -358,4 +358,5 @@ static struct nbdkit_plugin plugin = {
 	.flush = tap_flush,
 };
 
+struct nbdkit_plugin *plugin_init(void); /* nbdkit's header has no prototype */
 NBDKIT_REGISTER_PLUGIN(plugin)
