@@ -151,7 +151,6 @@ unsigned pages_map_release(struct pages *pages, struct pages_use **uses, unsigne
 			use->mapping = NULL;
 			clear[count++] = use;
 		}
-		mapping->finished = NULL;
 	}
 	return count;
 }

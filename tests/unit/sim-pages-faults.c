@@ -106,12 +106,24 @@ static void a_copy_out_fails(void **state)
 	assert_int_equal(pages_close(pages), 0);
 }
 
+/* Where there is one request, the call for all was the call for it. */
+static void one_is_tried_once(void **state)
+{
+	struct pages *pages = arena(PAGES_COPY);
+
+	ask(REQUEST_WRITE);
+	pages_acquire(pages, uses, 1);
+	assert_int_equal(counters.copy_calls, 1);
+	assert_int_equal(use[0].status, -EFAULT);
+	assert_int_equal(pages_close(pages), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(opening_fails),    cmocka_unit_test(a_map_call_fails),
 		cmocka_unit_test(an_unmap_fails),   cmocka_unit_test(a_copy_in_fails),
-		cmocka_unit_test(a_copy_out_fails),
+		cmocka_unit_test(a_copy_out_fails), cmocka_unit_test(one_is_tried_once),
 	};
 	int failed;
 
@@ -119,7 +131,7 @@ int main(void)
 	       "xengnttab_open:1:EACCES,xengnttab_set_max_grants:1:EPERM,"
 	       "xengnttab_map_domain_grant_refs:1,xengnttab_map_domain_grant_refs:3,"
 	       "xengnttab_unmap:3,xengnttab_grant_copy:1,xengnttab_grant_copy:3,"
-	       "xengnttab_grant_copy:5,xengnttab_grant_copy:6",
+	       "xengnttab_grant_copy:5,xengnttab_grant_copy:6,xengnttab_grant_copy:8",
 	       1);
 	guest_begin(&guest, SLOTS);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -454,6 +454,7 @@ static void map_counts_what_is_left(void **state)
 	ask(b, 1, REQUEST_WRITE, 2);
 	pages_acquire(b->pages, b->uses, 2);
 	assert_int_equal(pages_close(b->pages), 5);
+	balanced(b);
 	arena_begin(b, PAGES_MAP); /* end() finds nothing mapped */
 	end(b);
 }
