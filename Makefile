@@ -3,6 +3,8 @@
 # make demo         installs what is missing, builds, shows the main job
 # make check        installs what is missing, builds, passes the tests
 # make check-asan   the same under AddressSanitizer and UBSan; check-valgrind: a selection
+# make check-xen    the tools on a real Xen with real guests, emulated: takes minutes
+# make xen-shell    a shell in that Xen's dom0, with a guest ready to start
 # make docs         writes what is generated: parts of man/, all of completions/
 # make lint         style only; make format repairs what a program can
 # make install      DESTDIR= PREFIX=
@@ -138,6 +140,18 @@ check-valgrind:
 	@B=$(B) TOOLS_FIRST=$(B)/valgrind WRAP='$(VALGRIND)' \
 		tests/run $(UNIT_SRC) $(wildcard $(VALGRIND_BATS))
 
+# A real Xen, its dom0 and guests, in QEMU's software emulation. SCENARIOS='boot map' runs these only.
+SCENARIOS ?=
+check-xen:
+	@tests/need xen $(B)
+	@$(MAKE) --no-print-directory all
+	@B=$(B) tests/xen/run $(SCENARIOS)
+
+xen-shell:
+	@tests/need xen $(B)
+	@$(MAKE) --no-print-directory all
+	@B=$(B) tests/xen/shell
+
 docs: all
 	@rm -rf $(B)/docs && mkdir -p $(B)/docs
 	@B=$(B) man/generate $(B)/docs
@@ -162,6 +176,6 @@ install: all
 
 clean:
 	rm -rf $(B)
-.PHONY: demo programs check check-asan check-valgrind docs lint format install clean
+.PHONY: demo programs check check-asan check-valgrind check-xen xen-shell docs lint format install clean
 
 -include $(shell find $(B) -path $(B)/xen -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# The words that scenarios are written in. A scenario runs in dom0 under `set -e`: the first command that
+# fails ends it and is reported. `passed SENTENCE` reports what was seen to hold.
+results=${results-/dev/stdout}
+declare -A domid=()
+command_number=0
+
+begin_scenario()
+{
+	scenario=$1
+	set -Eeu -o pipefail
+	trap 'scenario_error "$LINENO" "$BASH_COMMAND"' ERR
+}
+
+scenario_error()
+{
+	local line=$1 command=${2%%$'\n'*} i
+
+	# Only the scenario's own shell ends the scenario; a subshell's status does that there.
+	((BASH_SUBSHELL == 0)) || return 0
+	for ((i = 1; i < ${#BASH_SOURCE[@]}; i++)); do
+		if [[ ${BASH_SOURCE[i]} == /lab/scenarios/* ]]; then
+			((i == 1)) || line=${BASH_LINENO[i - 1]} command="in ${FUNCNAME[i - 1]}: $command"
+			break
+		fi
+	done
+	echo "line $line: $command$(why)" >/run/reason
+	exit 99
+}
+
+why()
+{
+	[[ ! -s /run/why ]] || printf ': %s' "$(tail -n 3 /run/why | tr '\n' ' ')"
+}
+
+# fail REASON: ends the scenario.
+fail()
+{
+	echo "$*" >/run/reason
+	exit 99
+}
+
+passed()
+{
+	echo "@@ ok $scenario: $*" >>"$results"
+	echo "@@ ok $scenario: $*"
+	: >/run/why
+}
+
+skipped()
+{
+	echo "@@ skip $scenario: $*" >>"$results"
+}
+
+# --- waiting ------------------------------------------------------------------------------------------
+
+# wait_until SECONDS XENSTORE-PATH COMMAND...: until COMMAND is true, tried when the path changes.
+wait_until()
+{
+	local end=$((SECONDS + $1)) fd watcher found=1
+	exec {fd}< <(exec xenstore-watch "$2" 2>/dev/null)
+	watcher=$!
+	shift 2
+	# A watch fires at once when it is set.
+	while ((end > SECONDS)) && read -r -t $((end - SECONDS)) -u "$fd" _; do
+		if "$@"; then
+			found=0
+			break
+		fi
+	done
+	kill "$watcher" 2>/dev/null || true
+	exec {fd}<&-
+	return $found
+}
+
+# wait_end PID SECONDS
+wait_end()
+{
+	timeout "$2" tail --pid="$1" -f /dev/null 2>/dev/null || ! kill -0 "$1" 2>/dev/null
+}
+
+# node_is PATH PATTERN
+node_is()
+{
+	# shellcheck disable=SC2053 # a pattern is welcome
+	[[ $(xenstore-read "$1" 2>/dev/null) == $2 ]]
+}
+
+node_gone()
+{
+	! xenstore-exists "$1"
+}
+
+# --- what there is ------------------------------------------------------------------------------------
+
+guests()
+{
+	xl list | awk 'NR > 2 { print $1 }'
+}
+
+no_domains()
+{
+	[[ -z $(guests) ]]
+}
+
+no_backends()
+{
+	! xenstore-ls -f /local/domain/0/backend 2>/dev/null | grep -q '/state = '
+}
+
+# Event channels of dom0 that lead to other domains.
+ports()
+{
+	lsevtchn 0 | grep -i interdomain || true
+}
+
+# Pages of guest NAME that somebody maps now, as Xen sees it.
+mapped_pages()
+{
+	xl dmesg -c >/dev/null
+	xl debug-keys g
+	xl dmesg -c | awk -v domain="d${domid[$1]}" '
+		/grant-table for remote/ { mine = index($0, "remote " domain " ") || $0 ~ "remote " domain "$" }
+		mine && /\[0x/ { print }'
+}
+
+remove_module()
+{
+	[[ ! -d /sys/module/${1//-/_} ]] || modprobe -r "$1"
+}
+
+# --- guests -------------------------------------------------------------------------------------------
+
+# guest_create NAME [LINE...]: created and paused. LINE goes into its configuration as it is.
+guest_create()
+{
+	local name=$1
+	shift
+	{
+		printf 'name="%s"\nkernel="/lab/vmlinuz"\nramdisk="/lab/guest.img"\n' "$name"
+		printf 'memory=448\nvcpus=1\non_crash="destroy"\n'
+		[[ $* == *'type='* ]] || echo 'type="pv"'
+		[[ $* == *'cmdline='* ]] || echo 'cmdline="console=hvc0 quiet panic=1"'
+		printf '%s\n' "$@"
+	} >"/run/$name.cfg"
+	xl create -q -p "/run/$name.cfg" 2>&1 | tee /run/why
+	domid[$name]=$(xl domid "$name")
+	: >"/run/why"
+}
+
+guest_unpause()
+{
+	xl unpause "$1"
+	guest_is_up "$1"
+}
+
+guest_is_up()
+{
+	wait_until 90 "/local/domain/${domid[$1]}/data" \
+		node_is "/local/domain/${domid[$1]}/data/done" 'boot 0' ||
+		fail "guest $1 does not come up: $(tail -n 3 "/var/log/xen/guest-$1.log" | tr '\n' ' ')"
+	# A guest that came up anew counts anew.
+}
+
+guest_start()
+{
+	guest_create "$@"
+	guest_unpause "$1"
+}
+
+# guest_begin NAME COMMAND: returns at once; guest_end NAME [SECONDS] waits for the end, returns COMMAND's
+# status and prints what it printed (the last 2000 bytes).
+guest_begin()
+{
+	command_number=$((command_number + 1))
+	xenstore-write -R "/local/domain/${domid[$1]}/data/command" "$BASHPID.$command_number $2"
+	last_command=$BASHPID.$command_number
+}
+
+guest_end()
+{
+	local data=/local/domain/${domid[$1]}/data status
+
+	if ! wait_until "${2-120}" "$data/done" node_is "$data/done" "$last_command *"; then
+		echo "guest $1 did not finish" >>/run/why
+		return 1
+	fi
+	xenstore-read -R "$data/output" | tee /run/why
+	status=$(xenstore-read "$data/done")
+	return "${status#* }"
+}
+
+guest()
+{
+	guest_begin "$1" "$2"
+	guest_end "$1" "${3-120}"
+}
+
+# Waits inside the guest until its device appears; the guest's own udev would do that.
+guest_device()
+{
+	guest "$1" "i=0; until [ -b /dev/$2 ] && [ \$(cat /sys/block/$2/size) -gt 0 ]; do i=\$((i+1)); [ \$i -lt 300 ] || exit 1; usleep 100000; done"
+}
+
+guest_device_gone()
+{
+	guest "$1" "i=0; while [ -b /dev/$2 ]; do i=\$((i+1)); [ \$i -lt 300 ] || exit 1; usleep 100000; done"
+}
+
+# --- taptools -----------------------------------------------------------------------------------------
+
+# serve [OPTION...]: one tap-serve for all disks that are attached from now on.
+serve()
+{
+	mkfifo /run/ready.$$
+	tap-serve --all --ready-fd 9 "$@" 9>/run/ready.$$ >>/run/serve.log 2>&1 &
+	server=$!
+	echo "$server" >/run/serve.pid
+	read -r </run/ready.$$ || fail "tap-serve does not get ready: $(tail -n 2 /run/serve.log)"
+	rm /run/ready.$$
+}
+
+# Stops it in order.
+serve_stop()
+{
+	kill -TERM "$server"
+	wait "$server"
+	rm /run/serve.pid
+}
+
+# disk_connected NAME VDEV-NUMBER [KIND]
+disk_connected()
+{
+	local back=/local/domain/0/backend/${3-tap}/${domid[$1]}/$2
+
+	wait_until 60 "$back/state" node_is "$back/state" 4
+}
+
+attach()
+{
+	tap-attach "$@" 2>&1 | tee /run/why
+}
+
+# counter DISK JQ-PATH: of tap-stat.
+counter()
+{
+	tap-stat -J "$1" | jq "$2"
+}

@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Runs scenarios in dom0, one after the other, each for as long as its line `# limit: SECONDS` allows,
+# and clears up behind it. What tests/xen/run reads, on $results:
+#
+#   @@ begin SCENARIO SECONDS
+#   @@ ok SCENARIO: SENTENCE
+#   @@ not ok SCENARIO: REASON
+#   @@ skip SCENARIO: REASON
+#   @@ end SCENARIO SECONDS
+set -uo pipefail
+# shellcheck source=tests/xen/lib.sh
+. /lab/lib.sh
+
+report()
+{
+	echo "@@ $*" >>"$results"
+	echo "@@ $*"
+}
+
+scenario_failed()
+{
+	report "not ok $scenario: $*"
+	# What happened is known to the console's log alone.
+	tail -n 30 /var/log/xen/guest-*.log /run/serve.log /var/log/xen/xl-*.log 2>/dev/null
+	dmesg | tail -n 20
+}
+
+# A scenario leaves nothing: no domain (one with a page still mapped stays as a dying one), no port, no
+# node, no server.
+clear_up()
+{
+	local name
+
+	for name in $(guests); do
+		xl destroy "$name"
+	done
+	if [[ -e /run/serve.pid ]] && kill -TERM "$(</run/serve.pid)" 2>/dev/null &&
+		! wait_end "$(</run/serve.pid)" 20; then
+		scenario_failed 'tap-serve does not end on SIGTERM'
+		kill -KILL "$(</run/serve.pid)"
+	fi
+	rm -f /run/serve.pid
+	wait_until 20 @releaseDomain no_domains ||
+		scenario_failed "domains are left: $(xl list | tail -n +3 | tr '\n' ';')"
+	wait_until 10 /local/domain/0/backend no_backends ||
+		scenario_failed "nodes are left: $(xenstore-ls -f /local/domain/0/backend | grep /state | tr '\n' ';')"
+	[[ $(ports) == "$ports_before" ]] ||
+		scenario_failed "ports are left: $(diff <(echo "$ports_before") <(ports) | grep '^>' | tr '\n' ';')"
+	remove_module xen-blkback
+	rm -rf /srv/* /run/taptools /run/*.cfg
+	mv /var/log/xen/*.log "/var/log/xen/old/" 2>/dev/null
+}
+
+run_scenario()
+{
+	local file=/lab/scenarios/$1.sh limit begin=$SECONDS status
+
+	scenario=$1
+	[[ -e $file ]] || {
+		report "not ok $1: there is no such scenario"
+		return
+	}
+	limit=$(sed -n 's/^# limit: \([0-9]*\)$/\1/p' "$file")
+	ports_before=$(ports)
+	report "begin $scenario $limit"
+	# shellcheck disable=SC2016 # for the inner shell
+	timeout -k 10 "$limit" bash -c '. /lab/lib.sh && begin_scenario "$1" && . "$2"' - "$scenario" "$file"
+	status=$?
+	# Within the scenario an error reports itself and exits 99.
+	case $status in
+	0 | 99) ;;
+	124 | 143 | 137) scenario_failed "took more than $limit s" ;;
+	*) scenario_failed "exited $status" ;;
+	esac
+	[[ $status -ne 99 ]] || scenario_failed "$(cat /run/reason)"
+	clear_up
+	report "end $scenario $((SECONDS - begin))"
+}
+
+mkdir -p /var/log/xen/old
+modprobe brd rd_nr=2 rd_size=716800 max_part=0
+mke2fs -q -t ext4 -O ^has_journal /dev/ram0
+mount /dev/ram0 /srv
+for name in ${1//+/ }; do
+	run_scenario "$name"
+done
