@@ -63,7 +63,7 @@ static const struct option_row options[] = {
 	{KEY_RUNTIME, "runtime", "TIME",
 	 "How long bench runs. 5s by default, unless --ops is given.", OPT_COMPLETE_NONE, NULL},
 	{KEY_ABI, "abi", "ABI",
-	 "Layout of the ring: x86_64, x86_32, or native, which writes no protocol node. x86_64 by "
+	 "Layout of the ring: x86_64, x86_32, or native, the one of this machine. x86_64 by "
 	 "default.",
 	 OPT_COMPLETE_WORDS, ABI_WORDS},
 	{KEY_FRESH, "fresh-grants", NULL,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <xen/io/blkif.h>
+#include <xen/io/protocols.h>
 
 #include "front-inner.h"
 #include "num.h"
@@ -233,9 +234,12 @@ static int write_nodes(struct store *store, xs_transaction_t tx, void *opaque)
 	if (!ret)
 		ret = store_write(store, tx, front->dir, "event-channel", "%u",
 				  channel_port(front->channel));
-	if (!ret && front->options.abi != RING_ABI_NATIVE)
+	/* Native has to be named too: without the node Linux' backends take it for x86_32. */
+	if (!ret)
 		ret = store_write(store, tx, front->dir, "protocol", "%s",
-				  ring_abi_name(front->options.abi));
+				  front->options.abi == RING_ABI_NATIVE
+					  ? XEN_IO_PROTO_ABI_NATIVE
+					  : ring_abi_name(front->options.abi));
 	return ret;
 }
 

@@ -24,7 +24,7 @@
 struct front;
 
 struct front_options {
-	enum ring_abi abi;   /* RING_ABI_NATIVE writes no `protocol` node */
+	enum ring_abi abi;
 	uint64_t timeout_ns; /* for connecting and closing; UINT64_MAX waits for ever */
 	bool fresh_grants;   /* grant anew for every request (pages of a write read-only, as Linux
 				does) and end the grant at its answer; else a pool stays granted */

@@ -40,7 +40,7 @@ complete -c tap-front -l range -x -d 'Stay within the first SIZE bytes of the di
 complete -c tap-front -l rw -x -a 'read write randread randwrite randrw' -d 'What bench does: read, write, randread, randwrite or randrw'
 complete -c tap-front -l bs -x -d 'Bytes of each of bench\'s operations'
 complete -c tap-front -l runtime -x -d 'How long bench runs'
-complete -c tap-front -l abi -x -a 'x86_64 x86_32 native' -d 'Layout of the ring: x86_64, x86_32, or native, which writes no protocol node'
+complete -c tap-front -l abi -x -a 'x86_64 x86_32 native' -d 'Layout of the ring: x86_64, x86_32, or native, the one of this machine'
 complete -c tap-front -l fresh-grants -d 'Grant pages anew for each request and end the grants at its answer, as a guest does without persistent grants'
 complete -c tap-front -l timeout -x -d 'Wait that long for the backend to connect, and to close'
 complete -c tap-front -l ready-fd -x -d 'hold writes a newline to FD when it is connected'
