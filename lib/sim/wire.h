@@ -14,8 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SIM_PAGE_BYTES	 4096u
-#define SIM_FRAMES	 (1u << 24) /* of guest memory, all domains together: 64 GiB, sparse */
+#define SIM_PAGE_BYTES 4096u
+/* Of guest memory, all domains together: 4 GiB, sparse. Each process that copies maps all of it,
+ * and valgrind must be able to. */
+#define SIM_FRAMES	 (1u << 20)
 #define SIM_GRANTS	 32768u /* per domain: Xen's max_grant_frames default, 64 frames of 512 */
 #define SIM_GRANTS_FRAME 512u	/* a grant table grows by so many entries */
 #define SIM_PORTS	 4096u	/* per domain */
