@@ -48,6 +48,7 @@ HV_OBJ	:= $(patsubst %.c,$(B)/%.o,$(filter-out $(SO_SRC),$(wildcard lib/sim/*.c)
 SO_OBJ	:= $(patsubst %.c,$(B)/preload/%.o,$(SO_SRC) lib/sim/wire.c)
 UNIT_SRC := $(wildcard tests/unit/test-*.c tests/unit/sim-*.c)
 UNIT	:= $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+HELPERS	:= $(patsubst tests/sim/%.c,$(B)/sim/%,$(wildcard tests/sim/*.c))
 BATS	:= $(wildcard tests/*.bats tests/*/*.bats)
 PLUGIN	:= $(if $(wildcard /usr/include/nbdkit-plugin.h),$(patsubst tests/nbdkit/%.c,$(B)/nbdkit-%-plugin.so,$(wildcard tests/nbdkit/*.c)))
 SIM_SO	:= $(if $(SO_OBJ),$(B)/libtapsim.so)
@@ -105,6 +106,10 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtap.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $< $(UNIT_EXTRA) $(B)/libtap.a $(ALL_LIBS) -lcmocka
+$(B)/sim/%: $(B)/tests/sim/%.o
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $< $(ALL_LIBS)
 .SECONDARY:
 
 # What is missing is installed before make looks for it: hence make in make.
@@ -113,7 +118,7 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@B=$(B) tests/demo
 
-programs: all $(UNIT)
+programs: all $(UNIT) $(HELPERS)
 
 check:
 	@tests/need check $(B)

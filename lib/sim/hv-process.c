@@ -223,7 +223,7 @@ static void xenstored_gone(struct hv *hv, int status)
 	hv->xenstored = 0;
 	for (uint32_t domid = 1; domid < SIM_DOMAINS; domid++)
 		if (hv->domains[domid].xenbus)
-			xenbus_hang_up(hv, &hv->domains[domid]);
+			xenbus_close(hv, &hv->domains[domid]);
 	if (!hv->ending)
 		hv_tell(hv, HV_XENSTORED_GONE, status);
 }

@@ -204,11 +204,10 @@ int held_list(struct hv *hv, struct conn *conn);
 
 /* hv-xenbus.c */
 int xenbus_open(struct hv *hv, struct domain *d);
+/** Nobody will answer any more: the clients see the end of their connections. */
 void xenbus_close(struct hv *hv, struct domain *d);
 /** xenstored has notified the domain's kernel. */
 void xenbus_event(struct hv *hv, struct domain *d);
-/** End the clients' connections: nobody will answer them. */
-void xenbus_hang_up(struct hv *hv, struct domain *d);
 
 /* hv-process.c */
 int process_signals(struct hv *hv);

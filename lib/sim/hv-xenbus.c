@@ -436,18 +436,13 @@ int xenbus_open(struct hv *hv, struct domain *d)
 	return 0;
 }
 
-void xenbus_hang_up(struct hv *hv, struct domain *d)
-{
-	while (d->xenbus->clients)
-		client_end(d->xenbus->clients);
-}
-
 void xenbus_close(struct hv *hv, struct domain *d)
 {
 	struct xenbus *x = d->xenbus;
 	struct inflight *f;
 
-	xenbus_hang_up(hv, d);
+	while (x->clients)
+		client_end(x->clients);
 	d->xenbus = NULL;
 	while ((f = x->inflight)) {
 		x->inflight = f->next;
