@@ -298,7 +298,7 @@ bool image_loop_user(const struct stat *st, bool writer, char user[static IMAGE_
 		if (!writer && read_line(path, text, sizeof(text)) && !strcmp(text, "1"))
 			continue;
 		if (read_device_number(dir, &loop) && find_device_user(&loop, mounted))
-			snprintf(user, IMAGE_USER_MAX, "/dev/%.64s, in use by %.160s",
+			snprintf(user, IMAGE_USER_MAX, "/dev/%.64s (in use by %.160s)",
 				 entry->d_name, mounted);
 		else
 			snprintf(user, IMAGE_USER_MAX, "/dev/%.64s", entry->d_name);
