@@ -53,14 +53,14 @@ static void read_backend(struct store *store, struct inspection *out)
 		out->sector_bytes = (uint32_t)number;
 }
 
-/* Without the node a guest is native to QEMU and us, but x86_32 to blkback. */
+/* Without the node a guest is native to QEMU, but x86_32 to blkback and to us. */
 static int read_abi(struct store *store, struct inspection *out, struct err *e)
 {
 	char value[STORE_VALUE_MAX];
 	int ret = store_read_in(store, XBT_NULL, out->disk.frontend, "protocol", value);
 
 	if (ret == -ENOENT) {
-		out->abi = !strcmp(out->disk.kind, "vbd") ? RING_ABI_X86_32 : RING_ABI_NATIVE;
+		out->abi = !strcmp(out->disk.kind, "qdisk") ? RING_ABI_NATIVE : RING_ABI_X86_32;
 		return 0;
 	}
 	if (ret >= 0)

@@ -70,7 +70,7 @@ static int error_paths(const char *dir, char root[static STORE_PATH_MAX],
 {
 	const char *rest = dir;
 
-	for (unsigned i = 0; rest && i < 4; i++)
+	for (unsigned i = 0; rest && i < 3; i++)
 		rest = strchr(rest + 1, '/');
 	if (!rest)
 		return -EINVAL;

@@ -108,6 +108,21 @@ in_background()
 	background+=("$PID")
 }
 
+# wait_for_node PATH [VALUE]: until XenStore has the node (with that value); a watch, no polling.
+wait_for_node()
+{
+	local event watcher
+	exec {watcher}< <(exec xenstore-watch "$1" 2>&1)
+	local pid=$!
+	while read -r -u "$watcher" event; do # the first event comes at once
+		if [[ $# -eq 1 ]] && xenstore-exists "$1"; then break; fi
+		if [[ $# -eq 2 && $(xenstore-read "$1" 2>/dev/null) == "$2" ]]; then break; fi
+	done
+	kill "$pid"
+	exec {watcher}<&-
+	[[ -n $event ]] || fail "xenstore-watch $1 ended"
+}
+
 # Forget a background process: the test itself ends it.
 disown_background()
 {

@@ -103,6 +103,7 @@ stat_of()
 	serve
 	in_background front verify xvda --ops 50000 --seed 7
 	front_pid=$PID
+	wait_for_node "$(back)/state" 4
 	for _ in 1 2 3; do
 		stop "$SERVER"
 		try xenstore-read "$(back)/state"
@@ -121,13 +122,15 @@ stat_of()
 		done
 	done
 	serve web1/xvda web1/xvdb web2/xvda web2/xvdb web3/xvda web3/xvdb
+	guests=()
 	for n in 1 2 3; do
 		for v in xvda xvdb; do
 			GUEST=$n front verify "$v" --ops 500 &
+			guests+=($!)
 		done
 	done
-	for job in $(jobs -p); do
-		[[ $job == "$SERVER" ]] || wait "$job"
+	for guest in "${guests[@]}"; do
+		wait "$guest"
 	done
 	tap-attach -d web{1,2,3}/xvd{a,b}
 	wait "$SERVER"
@@ -142,6 +145,7 @@ stat_of()
 	front verify xvda --ops 200
 	tap-attach --wait --timeout 20s web2 b.img &
 	waiter=$!
+	wait_for_node /local/domain/2/device/vbd/51712/state
 	GUEST=2 front verify xvda --ops 200
 	wait "$waiter"
 	tap-attach -d web1/xvda web2/xvda
@@ -222,15 +226,18 @@ stat_of()
 	attach web2 b.img
 	serve web1/xvda web2/xvda
 	dir=/local/domain/1/device/vbd/51712
+	error=/local/domain/0/error/backend/tap/1/51712/error
 	publish()
 	{
-		xenstore-write "$dir/ring-ref" "$1" "$dir/event-channel" "$2" "$dir/protocol" "$3" \
+		xenstore-write -- "$dir/ring-ref" "$1" "$dir/event-channel" "$2" "$dir/protocol" "$3" \
 			"$dir/state" 3
 	}
 	error_has()
 	{
-		tail -n +1 -f serve.log | grep -q -m1 -- "web1/xvda: .*$1"
-		xenstore-read /local/domain/0/error/backend/tap/1/51712/error | grep -q -- "$1"
+		wait_for_node "$error"
+		xenstore-read "$error" | grep -q -- "$1"
+		grep -q -- "web1/xvda: .*$1" serve.log
+		xenstore-rm "$error"
 		xenstore-write "$dir/state" 1
 	}
 	publish 99999 1 x86_64-abi
@@ -262,7 +269,8 @@ stat_of()
 	status_is 8
 	stderr_has 'tap-attach -d --force'
 	tap-attach -d --force "$DISK"
-	crash "$front_pid"
+	disown_background "$front_pid"
+	wait "$front_pid" && fail "the guest saw no error"
 	tap-attach --clean
 	attach
 	serve
