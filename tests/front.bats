@@ -22,17 +22,6 @@ attach_and_serve()
 	serve
 }
 
-# hold [OPTION...]: a frontend that stays connected in the background; HOLD is its pid.
-hold()
-{
-	mkfifo hold.ready
-	TAP_SIM_DOMID=1 tap-front "$@" --ready-fd 9 hold xvda 9>hold.ready >>hold.log 2>&1 3>&- &
-	HOLD=$!
-	background+=("$HOLD")
-	read -r -N 1 _ <hold.ready || fail "tap-front hold did not connect"
-	rm hold.ready
-}
-
 # Wait until a node has a value, by XenStore's own watches.
 wait_node()
 {

@@ -100,6 +100,18 @@ front()
 	TAP_SIM_DOMID=${GUEST-1} tap-front "$@"
 }
 
+# hold [OPTION...]: a frontend that stays connected in the background; HOLD is its pid. It ends before
+# the servers do: a guest cannot close without one.
+hold()
+{
+	mkfifo hold.ready
+	TAP_SIM_DOMID=${GUEST-1} tap-front "$@" --ready-fd 9 hold xvda 9>hold.ready >>hold.log 2>&1 3>&- &
+	HOLD=$!
+	background=("$HOLD" "${background[@]}")
+	read -r -N 1 _ <hold.ready || fail "tap-front hold did not connect: $(cat hold.log)"
+	rm hold.ready
+}
+
 # in_background COMMAND...: PID is its pid. It is told to end at the end of the test.
 in_background()
 {

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+# What the tests of tap-ring, tap-map and tap-stat look at: disks that are served, and rings that are
+# full or at rest.
+# shellcheck shell=bash
+
+# attach_and_serve [OPTION...]: web1/xvda, with options for tap-serve.
+attach_and_serve()
+{
+	make_image 1M
+	attach
+	serve "$@" "$DISK"
+}
+
+# bench [OPTION...]: a guest that keeps the ring full; BENCH is its pid.
+bench()
+{
+	TAP_SIM_DOMID=1 tap-front bench --runtime 1h "$@" xvda >>bench.log 2>&1 3>&- &
+	BENCH=$!
+	background=("$BENCH" "${background[@]}")
+	wait_outstanding "[^0]*"
+}
+
+# Wait until so many requests are outstanding. A stopped end has no event to give.
+wait_outstanding()
+{
+	until tap-ring -J "$DISK" 2>/dev/null | jq -e --arg n "^$1\$" \
+		'.items[0].outstanding // empty | tostring | test($n)' >/dev/null; do
+		kill -0 "$BENCH"
+	done
+}
