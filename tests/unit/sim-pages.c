@@ -494,10 +494,7 @@ static void impossible_arenas(void **state)
 
 static enum pages_mode map = PAGES_MAP, copy = PAGES_COPY;
 
-#define IN(m, f)                                  \
-	{                                         \
-#f " (" #m ")", f, NULL, NULL, &m \
-	}
+#define IN(m, f)   ((struct CMUnitTest){#f " (" #m ")", f, NULL, NULL, &m})
 #define IN_BOTH(f) IN(map, f), IN(copy, f)
 
 int main(void)

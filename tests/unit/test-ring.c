@@ -256,6 +256,7 @@ static void round_trip(void **state)
 		for (unsigned i = 0; i < 3 * p->back.slots; i++) {
 			uint8_t op = operations[i % ARRAY_SIZE(operations)];
 			struct request put = sample(op, (uint8_t)(i % 12)), got;
+			const int16_t status = (int16_t)(0 - (int)(i % 3));
 			struct response response;
 
 			put.id += i;
@@ -266,8 +267,7 @@ static void round_trip(void **state)
 			same(&put, &got);
 			ring_back_fetch(&p->back, &got);
 			same(&put, &got);
-			ring_back_respond(&p->back, got.id, got.operation,
-					  (int16_t) - (int)(i % 3));
+			ring_back_respond(&p->back, got.id, got.operation, status);
 			assert_int_equal(ring_front_waiting(&p->front), 0);
 			ring_back_push(&p->back);
 			assert_int_equal(ring_front_waiting(&p->front), 1);
@@ -277,7 +277,7 @@ static void round_trip(void **state)
 			ring_front_take(&p->front, &response);
 			assert_int_equal(response.id, put.id);
 			assert_int_equal(response.operation, op);
-			assert_int_equal(response.status, -(int)(i % 3));
+			assert_int_equal(response.status, status);
 		}
 	}
 	free(p);
