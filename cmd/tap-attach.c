@@ -238,9 +238,11 @@ static int run_attach(struct job *job, char **args, struct err *e)
 		job_end_steps(job, &disk);
 		return 0;
 	}
-	job->disk = disk.name;
-	if (job->wait)
+	if (job->wait) {
+		job->disk = disk.name;
 		ret = attach_settle(job->store, &disk, job_deadline_ns(job), job_step, job, e);
+		job->disk = NULL;
+	}
 	if (!ret)
 		print_attached(job, address.dom, &disk, args[1]);
 	return ret;

@@ -83,10 +83,7 @@ static void the_least_that_will_do(void **state)
 	ring_copy_free(&copy);
 }
 
-#define ROW(text, pages, why)                      \
-	{                                          \
-		text, sizeof(text) - 1, pages, why \
-	}
+#define BYTES(text) text, sizeof(text) - 1
 
 static void damaged(void **state)
 {
@@ -95,47 +92,49 @@ static void damaged(void **state)
 		size_t head_bytes, pages_bytes;
 		const char *why;
 	} rows[] = {
-		ROW("x", 0, "no ring copy"),
-		ROW("taptools-ring 2\nabi x86_64-abi\norder 0\n\n", 4096, "no ring copy"),
-		ROW("taptools-ring 1", 0, "no ring copy"),
-		ROW("taptools-ring 1 \nabi native\norder 0\n\n", 4096, "no ring copy"),
-		ROW("\n\n\n", 4096, "no ring copy"),
-		ROW("\x7f"
-		    "ELF\0\0\0\0",
-		    4096, "no ring copy"),
-		ROW(HEAD, 0, "within its header"),
-		ROW(HEAD "abi x86_64-abi", 0, "within its header"),
-		ROW(GOOD, 0, "within its header"),
-		ROW(GOOD, 4096, "line 4: it holds a NUL"),
-		ROW(HEAD "\n", 4096, "lacks"),
-		ROW(HEAD "abi x86_64-abi\n\n", 4096, "lacks"),
-		ROW(HEAD "order 0\n\n", 4096, "lacks"),
-		ROW(GOOD "\n", 4095, "within the ring's pages"),
-		ROW(GOOD "\n", 4097, "bytes follow"),
-		ROW(HEAD "abi x86_64-abi\norder 1\n\n", 4096, "within the ring's pages"),
-		ROW(HEAD "abi x86_64-abi\norder 5\n\n", 4096, "line 3: impossible"),
-		ROW(HEAD "abi x86_64-abi\norder -1\n\n", 4096, "line 3: impossible"),
-		ROW(HEAD "abi x86_64-abi\norder \n\n", 4096, "line 3: impossible"),
-		ROW(HEAD "abi x86_64-abi\norder\n\n", 4096, "line 3: no 'KEY VALUE'"),
-		ROW(HEAD "abi x86_64-abi\norder 0 \n\n", 4096, "line 3: impossible"),
-		ROW(HEAD "abi x86_64-abi\norder 4294967296\n\n", 4096, "line 3: impossible"),
-		ROW(HEAD "abi arm\norder 0\n\n", 4096, "line 2: impossible value of 'abi'"),
-		ROW(GOOD "order 0\n\n", 4096, "line 4: 'order' stands twice"),
-		ROW(GOOD "colour red\n\n", 4096, "line 4: unknown key"),
-		ROW(GOOD "\r\n\n", 4096, "line 4: no 'KEY VALUE'"),
-		ROW(GOOD "disk \n\n", 4096, "line 4: impossible value of 'disk'"),
-		ROW(GOOD "disk a\033[2J\n\n", 4096, "line 4: impossible value of 'disk'"),
-		ROW(GOOD "queue 65536\n\n", 4096, "line 4: impossible"),
-		ROW(GOOD "req-cons 4294967296\nrsp-prod-pvt 0\n\n", 4096, "line 4: impossible"),
-		ROW(GOOD "req-cons 1\n\n", 4096, "stand together"),
-		ROW(GOOD "rsp-prod-pvt 1\n\n", 4096, "stand together"),
-		ROW(GOOD "taken-ns 18446744073709551616\n\n", 4096, "line 4: impossible"),
-		ROW(GOOD "disk 0123456789012345678901234567890123456789012345678901234567890123456"
-			 "01234567890123456789\n\n",
-		    4096, "line 4: impossible"),
-		ROW(GOOD "disk 0123456789012345678901234567890123456789012345678901234567890123456"
-			 "0123456789012345678901234567890123456789012345678901234567890\n\n",
-		    4096, "line 4: it is too long"),
+		{BYTES("x"), 0, "no ring copy"},
+		{BYTES("taptools-ring 2\nabi x86_64-abi\norder 0\n\n"), 4096, "no ring copy"},
+		{BYTES("taptools-ring 1"), 0, "no ring copy"},
+		{BYTES("taptools-ring 1 \nabi native\norder 0\n\n"), 4096, "no ring copy"},
+		{BYTES("\n\n\n"), 4096, "no ring copy"},
+		{BYTES("\x7f"
+		       "ELF\0\0\0\0"),
+		 4096, "no ring copy"},
+		{BYTES(HEAD), 0, "within its header"},
+		{BYTES(HEAD "abi x86_64-abi"), 0, "within its header"},
+		{BYTES(GOOD), 0, "within its header"},
+		{BYTES(GOOD), 4096, "line 4: it holds a NUL"},
+		{BYTES(HEAD "\n"), 4096, "lacks"},
+		{BYTES(HEAD "abi x86_64-abi\n\n"), 4096, "lacks"},
+		{BYTES(HEAD "order 0\n\n"), 4096, "lacks"},
+		{BYTES(GOOD "\n"), 4095, "within the ring's pages"},
+		{BYTES(GOOD "\n"), 4097, "bytes follow"},
+		{BYTES(HEAD "abi x86_64-abi\norder 1\n\n"), 4096, "within the ring's pages"},
+		{BYTES(HEAD "abi x86_64-abi\norder 5\n\n"), 4096, "line 3: impossible"},
+		{BYTES(HEAD "abi x86_64-abi\norder -1\n\n"), 4096, "line 3: impossible"},
+		{BYTES(HEAD "abi x86_64-abi\norder \n\n"), 4096, "line 3: impossible"},
+		{BYTES(HEAD "abi x86_64-abi\norder\n\n"), 4096, "line 3: no 'KEY VALUE'"},
+		{BYTES(HEAD "abi x86_64-abi\norder 0 \n\n"), 4096, "line 3: impossible"},
+		{BYTES(HEAD "abi x86_64-abi\norder 4294967296\n\n"), 4096, "line 3: impossible"},
+		{BYTES(HEAD "abi arm\norder 0\n\n"), 4096, "line 2: impossible value of 'abi'"},
+		{BYTES(GOOD "order 0\n\n"), 4096, "line 4: 'order' stands twice"},
+		{BYTES(GOOD "colour red\n\n"), 4096, "line 4: unknown key"},
+		{BYTES(GOOD "\r\n\n"), 4096, "line 4: no 'KEY VALUE'"},
+		{BYTES(GOOD "disk \n\n"), 4096, "line 4: impossible value of 'disk'"},
+		{BYTES(GOOD "disk a\033[2J\n\n"), 4096, "line 4: impossible value of 'disk'"},
+		{BYTES(GOOD "queue 65536\n\n"), 4096, "line 4: impossible"},
+		{BYTES(GOOD "req-cons 4294967296\nrsp-prod-pvt 0\n\n"), 4096, "line 4: impossible"},
+		{BYTES(GOOD "req-cons 1\n\n"), 4096, "stand together"},
+		{BYTES(GOOD "rsp-prod-pvt 1\n\n"), 4096, "stand together"},
+		{BYTES(GOOD "taken-ns 18446744073709551616\n\n"), 4096, "line 4: impossible"},
+		{BYTES(GOOD
+		       "disk 0123456789012345678901234567890123456789012345678901234567890123456"
+		       "01234567890123456789\n\n"),
+		 4096, "line 4: impossible"},
+		{BYTES(GOOD
+		       "disk 0123456789012345678901234567890123456789012345678901234567890123456"
+		       "0123456789012345678901234567890123456789012345678901234567890\n\n"),
+		 4096, "line 4: it is too long"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
