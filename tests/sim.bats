@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # tap-sim as a program: what it starts, what it leaves behind, and the guest's view of XenStore. Each
 # test starts simulators of its own, in a TMPDIR that must be empty at its end.
+# shellcheck disable=SC2016 # the scripts in quotes are for the shells inside
 load helper
 
 setup()
@@ -27,15 +28,15 @@ nothing_left()
 	[[ -z $left ]] || fail "still running: $left"
 }
 
-# start_sim SCRIPT: a simulator whose COMMAND says when it is there. SIM is tap-sim's pid, DIR its
-# folder, COMMAND the pid of the script's shell.
+# start_sim SCRIPT: a simulator whose COMMAND says when it is there. SIM is tap-sim's pid, COMMAND that
+# of the script's shell.
 start_sim()
 {
 	local ready=$T/ready
 	mkfifo "$ready"
-	READY=$ready in_background tap-sim bash -c "echo \$\$ \$TAP_SIM_DIR >\$READY; $1"
+	READY=$ready in_background tap-sim bash -c "echo \$\$ >\$READY; $1"
 	SIM=$PID
-	read -r COMMAND DIR <"$ready" || fail "no simulator"
+	read -r COMMAND <"$ready" || fail "no simulator"
 	rm "$ready"
 }
 
@@ -170,7 +171,6 @@ no libxl'
 }
 
 @test "a watch in a guest fires, and is gone with its process" {
-	# shellcheck disable=SC2016
 	start_sim '
 		mkfifo events
 		for i in {1..130}; do
@@ -273,8 +273,9 @@ holder: xenevtchn_open: Too many open files"
 }
 
 @test "xenstored killed: XenStore calls fail in dom0 and in guests, and nothing is left" {
+	mkfifo go
 	start_sim '
-		mkfifo go connected
+		mkfifo connected
 		"$BUILD/sim/holder" connected >connected &
 		read -r _ <connected
 		echo >go
