@@ -290,7 +290,7 @@ open("release").read()
 	serve --all
 	tap-attach --wait -v web1 disk.img >out 2>steps &
 	waiter=$!
-	wait_node $BACK/state 2
+	wait_for_node $BACK/state 2
 	[[ -n $(back taptools-attaching) ]]
 	hold
 	wait "$waiter"
@@ -332,7 +332,7 @@ open("release").read()
 	mkfifo go
 	tap-attach --wait web1 disk.img 2>message &
 	waiter=$!
-	wait_node $BACK/state 1
+	wait_for_node $BACK/state 1
 	xenstore-write /local/domain/0/error/backend/tap/1/51712/error 'no such luck'
 	status=0
 	wait "$waiter" || status=$?
@@ -346,7 +346,7 @@ open("release").read()
 	before=$(nodes)
 	tap-attach --wait web1 disk.img 2>message &
 	waiter=$!
-	wait_node $BACK/state 1
+	wait_for_node $BACK/state 1
 	kill -INT "$waiter"
 	status=0
 	wait "$waiter" || status=$?

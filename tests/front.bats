@@ -22,20 +22,6 @@ attach_and_serve()
 	serve
 }
 
-# Wait until a node has a value, by XenStore's own watches.
-wait_node()
-{
-	local value
-	coproc WATCH { exec xenstore-watch "$1"; }
-	while read -r -u "${WATCH[0]}" _; do
-		value=$(xenstore-read "$1" 2>/dev/null) || value=
-		[[ $value != "$2" ]] || break
-	done
-	kill "$WATCH_PID"
-	wait "$WATCH_PID" || true
-	[[ $value == "$2" ]]
-}
-
 @test "info says what the backend offers" {
 	attach_and_serve 1M
 	try front info xvda
@@ -230,7 +216,7 @@ wait_node()
 	front verify --ops 100000000 xvda >verify.out &
 	victim=$!
 	background+=("$victim")
-	wait_node /local/domain/1/device/vbd/51712/state 4
+	wait_for_node /local/domain/1/device/vbd/51712/state 4
 	# It has begun: the first operations have reached the image.
 	while cmp -s <(head -c 512 disk.img) <(head -c 512 "$T/disk.img") && [[ ! -s verify.out ]]; do
 		read -r -t 0.05 _ <> <(:) || true
@@ -253,7 +239,7 @@ wait_node()
 	attach_and_serve
 	TAP_SIM_DOMID=1 tap-front verify --ops 100000000 xvda >verify.out 2>verify.err &
 	pid=$!
-	wait_node /local/domain/1/device/vbd/51712/state 4
+	wait_for_node /local/domain/1/device/vbd/51712/state 4
 	kill -TERM "$pid"
 	status=0
 	wait "$pid" || status=$?

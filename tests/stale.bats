@@ -65,7 +65,7 @@ await_end()
 	make_image 1M
 	tap-attach --wait web1 disk.img &
 	waiter=$!
-	wait_node $BACK/state 1
+	wait_for_node $BACK/state 1
 	# while it lives, its disk is its own
 	try tap-attach --stale
 	status_is 0
@@ -79,7 +79,7 @@ await_end()
 	serve --all
 	tap-attach --wait web1 disk.img &
 	waiter=$!
-	wait_node $BACK/state 2
+	wait_for_node $BACK/state 2
 	kill -KILL "$waiter"
 	wait "$waiter" || true
 	clean_heals 'attach was killed'
@@ -147,7 +147,7 @@ await_end()
 	kill -STOP "$HOLD"
 	tap-attach -d web1/xvda &
 	waiter=$!
-	wait_node $BACK/state 5
+	wait_for_node $BACK/state 5
 	kill -KILL "$waiter"
 	wait "$waiter" || true
 	try tap-attach -l
@@ -156,7 +156,7 @@ await_end()
 	try tap-attach --stale
 	status_is 0
 	kill -CONT "$HOLD"
-	wait_node $BACK/state 6
+	wait_for_node $BACK/state 6
 	await_end "$HOLD"
 	clean_heals 'closed, but never removed'
 	await_end "$SERVER"
@@ -170,7 +170,7 @@ await_end()
 	kill -STOP "$HOLD"
 	tap-attach -d --timeout 300ms web1/xvda 2>message &
 	waiter=$!
-	wait_node $BACK/state 5
+	wait_for_node $BACK/state 5
 	crash "$SERVER"
 	status=0
 	wait "$waiter" || status=$?
