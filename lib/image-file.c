@@ -248,7 +248,8 @@ static int set_up(struct file_image *file, const struct stat *st,
 		if (ret)
 			return refuse(file->path, ret, NULL, e);
 	}
-	return try_flush(file, e);
+	/* A flush of a disk that is in use would be noticed. */
+	return intent == INTENT_SERVE ? try_flush(file, e) : 0;
 }
 
 static void file_close(struct image *image)

@@ -30,12 +30,14 @@ static void close_dir(DIR **dir)
 /* First line of a small file, without its newline. */
 static bool read_line(const char *path, char *buf, size_t buf_bytes)
 {
-	scoped_file *file = fopen(path, "re");
+	FILE *file = fopen(path, "re");
+	bool found = file && fgets(buf, (int)buf_bytes, file);
 
-	if (!file || !fgets(buf, (int)buf_bytes, file))
-		return false;
-	buf[strcspn(buf, "\n")] = '\0';
-	return true;
+	if (file)
+		fclose(file);
+	if (found)
+		buf[strcspn(buf, "\n")] = '\0';
+	return found;
 }
 
 /*

@@ -51,9 +51,9 @@ struct image_facts {
 	const char *engine;  /* "file", "null" */
 	uint64_t size_bytes; /* a multiple of SECTOR_BYTES */
 	uint32_t logical_sector_bytes, physical_sector_bytes;
-	bool direct;   /* O_DIRECT in use */
-	char note[96]; /* why not direct, when it was wanted; else empty */
-	bool can_flush;
+	bool direct;	/* O_DIRECT in use */
+	char note[96];	/* why not direct, when it was wanted; else empty */
+	bool can_flush; /* seen to work, of an opened image; of a probed one it says nothing */
 	bool is_device;
 	dev_t device; /* file: st_dev and st_ino (or st_rdev and 0 of a block device): identity */
 	ino_t inode;

@@ -48,8 +48,9 @@ int rundir_path(const struct disk *disk, const char *file, char buf[static PATH_
 /* One folder of a path, for others to look into, whatever the umask is. */
 static int make_one(const char *path)
 {
+	/* Somebody may remove it again at once; who opens it will see. */
 	if (!mkdir(path, 0755))
-		return chmod(path, 0755) ? -errno : 0;
+		return chmod(path, 0755) && errno != ENOENT ? -errno : 0;
 	return errno == EEXIST ? 0 : -errno;
 }
 
@@ -75,25 +76,45 @@ static bool is_current(int fd, const char *path)
 	       ours.st_ino == now.st_ino;
 }
 
+/* A descriptor of the disk's folder, made if need be. -ESTALE: it vanished at once. */
+static int open_folder(const struct disk *disk)
+{
+	char path[PATH_MAX];
+	int fd, ret = rundir_make(disk);
+
+	if (!ret)
+		ret = rundir_path(disk, NULL, path);
+	if (ret)
+		return ret;
+	/* Not through a symbolic link: one that leads nowhere would look like a folder that
+	 * vanishes. */
+	fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESTALE : -errno;
+	return fd;
+}
+
 /* The pid file, made if need be and locked. -ESTALE: somebody removed it or its folder meanwhile.
  */
 static int open_locked(const struct disk *disk, const char *path)
 {
-	int fd, ret = rundir_make(disk);
+	int fd, ret = 0, folder = open_folder(disk);
 
-	if (ret)
-		return ret;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (folder < 0)
+		return folder;
+	fd = openat(folder, "pid", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
-		return errno == ENOENT ? -ESTALE : -errno;
-	ret = lock_byte(fd, BYTE_CLAIM);
+		ret = errno == ENOENT ? -ESTALE : -errno;
+	close(folder);
+	if (!ret)
+		ret = lock_byte(fd, BYTE_CLAIM);
 	if (!ret && !is_current(fd, path))
 		ret = -ESTALE;
-	if (ret) {
+	if (!ret)
+		return fd;
+	if (fd >= 0)
 		close(fd);
-		return ret;
-	}
-	return fd;
+	return ret;
 }
 
 static int write_pid(int fd)

@@ -220,6 +220,23 @@ static void strangers_files_are_left_alone(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+static void links_to_nowhere_are_refused(void **state)
+{
+	char path[PATH_MAX];
+	struct err e = {0};
+
+	assert_int_equal(rundir_make(&disk), 0);
+	assert_int_equal(rundir_path(&disk, NULL, path), 0);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(symlink("/nonexistent/folder", path), 0);
+	assert_int_equal(rundir_claim(&disk, &e), -ENOTDIR);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(base), 0);
+	assert_int_equal(symlink("/nonexistent/folder", base), 0);
+	assert_int_equal(rundir_claim(&disk, &e), -ENOENT);
+	assert_int_equal(unlink(base), 0);
+}
+
 /* Claims and removals against each other: never two claims at once. */
 static void claims_and_removals_race(void **state)
 {
@@ -263,6 +280,7 @@ int main(void)
 		in_dir(release_keeps_the_figures),
 		in_dir(nonsense_in_the_pid_file),
 		in_dir(strangers_files_are_left_alone),
+		in_dir(links_to_nowhere_are_refused),
 		in_dir(claims_and_removals_race),
 	};
 
