@@ -104,8 +104,8 @@ next_report()
 	try tap-stat "$DISK" 200ms 2
 	status_is 0
 	[[ $output == *$'\n\n'DISK* ]] || explain 'no blank line between reports'
-	read -r disk all reads writes _ <<<"${lines[3]}"
-	[[ $disk == web1/xvda && $all == "$reads" && $reads != 0.0 && $writes == 0.0 ]] ||
+	read -r name all reads writes _ <<<"${lines[3]}"
+	[[ $name == web1/xvda && $all == "$reads" && $reads != 0.0 && $writes == 0.0 ]] ||
 		explain 'not the rates of a guest that reads'
 }
 
