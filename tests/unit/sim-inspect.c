@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* sim: --domains 2 */
 #include <errno.h>
 #include <stdio.h>
 #include "guest.h"
