@@ -9,7 +9,8 @@
 static int in_use(const char *path, const char *user, struct err *e)
 {
 	err_set(e, -EBUSY, TAP_EXIT_BUSY, "cannot open image '%s': in use by %s", path, user);
-	err_hint(e, "two writers destroy a file system: only with --shared are they let in");
+	err_hint(e,
+		 "two writers destroy a file system; where several are meant: tap-attach --share");
 	return -EBUSY;
 }
 
