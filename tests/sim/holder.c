@@ -39,6 +39,11 @@ struct back {
 	int port;
 };
 
+/* Held until the process ends. */
+static xengntshr_handle *shr;
+static xenevtchn_handle *front_events;
+static struct back back;
+
 static void need(bool ok, const char *what)
 {
 	if (ok)
@@ -49,8 +54,6 @@ static void need(bool ok, const char *what)
 
 static struct front grant(void)
 {
-	xengntshr_handle *shr;
-	xenevtchn_handle *events;
 	struct front front;
 	char *pages;
 
@@ -60,17 +63,15 @@ static struct front grant(void)
 	pages = xengntshr_share_pages(shr, 0, PAGES, front.refs, 1);
 	need(pages, "xengntshr_share_pages");
 	strcpy(pages, "still here");
-	events = xenevtchn_open(NULL, 0);
-	need(events, "xenevtchn_open");
-	front.port = xenevtchn_bind_unbound_port(events, 0);
+	front_events = xenevtchn_open(NULL, 0);
+	need(front_events, "xenevtchn_open");
+	front.port = xenevtchn_bind_unbound_port(front_events, 0);
 	need(front.port > 0, "xenevtchn_bind_unbound_port");
 	return front;
 }
 
-static struct back hold(struct front front)
+static void hold(struct front front)
 {
-	struct back back;
-
 	setenv("TAP_SIM_DOMID", "0", 1);
 	back.tab = xengnttab_open(NULL, 0);
 	need(back.tab, "xengnttab_open");
@@ -80,7 +81,6 @@ static struct back hold(struct front front)
 	need(back.events, "xenevtchn_open");
 	back.port = xenevtchn_bind_interdomain(back.events, 1, (evtchn_port_t)front.port);
 	need(back.port > 0, "xenevtchn_bind_interdomain");
-	return back;
 }
 
 static int held(void)
@@ -129,9 +129,9 @@ static int destroyed(void)
 	struct xs_handle *xs = xs_open(0);
 	struct front front;
 	pid_t pid = fork_front(&front);
-	struct back back = hold(front);
 	int status;
 
+	hold(front);
 	need(xs && xs_watch(xs, "@releaseDomain", "t"), "xs_watch");
 	await_watch(xs); /* the first one comes at once */
 	need(xs_is_domain_introduced(xs, 1), "domain 1 is not introduced");
