@@ -28,13 +28,15 @@ nothing_left()
 	[[ -z $left ]] || fail "still running: $left"
 }
 
-# start_sim SCRIPT: a simulator whose COMMAND says when it is there. SIM is tap-sim's pid, COMMAND that
-# of the script's shell.
+# start_sim SCRIPT [BEFORE]: a simulator whose COMMAND says that it is there between BEFORE and SCRIPT.
+# SIM is tap-sim's pid, COMMAND that of the script's shell.
 start_sim()
 {
 	local ready=$T/ready
 	mkfifo "$ready"
-	READY=$ready in_background tap-sim bash -c "echo \$\$ >\$READY; $1"
+	READY=$ready in_background tap-sim bash -c "${2-}
+		echo \$\$ >\$READY
+		$1"
 	SIM=$PID
 	read -r COMMAND <"$ready" || fail "no simulator"
 	rm "$ready"
@@ -247,11 +249,11 @@ holder: xenevtchn_open: Too many open files"
 }
 
 @test "SIGTERM goes to COMMAND" {
-	start_sim 'trap "echo told >told; exit 9" TERM; sleep 1000 & wait'
+	start_sim 'sleep 1000 & wait' 'trap "echo told >told; exit 19" TERM'
 	disown_background "$SIM"
 	kill -TERM "$SIM"
 	wait "$SIM" || status=$?
-	[[ $status -eq 9 ]]
+	[[ $status -eq 19 ]]
 	[[ $(cat "$T/told") == told ]]
 }
 

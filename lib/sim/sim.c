@@ -30,7 +30,9 @@ struct run {
 	int control; /* to the hypervisor */
 	int signals;
 	pid_t hypervisor;
-	pid_t command;
+	bool asked;	  /* to start COMMAND */
+	pid_t command;	  /* known once it has started */
+	int early_signal; /* came between the two */
 	bool ended;
 	int wait_status;
 };
@@ -140,10 +142,14 @@ static int hand_on_signal(struct run *run)
 
 	if (read(run->signals, &si, sizeof(si)) != sizeof(si))
 		return -EIO;
-	if (!run->command)
+	if (!run->asked)
 		return -EINTR;
-	if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP)
+	if (si.ssi_signo != SIGTERM && si.ssi_signo != SIGHUP)
+		return 0;
+	if (run->command)
 		kill(run->command, (int)si.ssi_signo);
+	else
+		run->early_signal = (int)si.ssi_signo;
 	return 0;
 }
 
@@ -190,14 +196,15 @@ static int introduce(struct run *run, struct err *e)
 	ret = guests_introduce(run->config.domains, e);
 	if (ret < 0)
 		return ret;
-	return send(run->control, &go, sizeof(go), MSG_NOSIGNAL) < 0 ? -errno : 0;
+	run->asked = true;
+	if (send(run->control, &go, sizeof(go), MSG_NOSIGNAL) < 0)
+		return err_set(e, -errno, TAP_EXIT_SYSTEM, "the simulated hypervisor was killed");
+	return 0;
 }
 
 /* From the start of xenstored to the end of COMMAND. */
 static int follow(struct run *run, struct err *e)
 {
-	bool introduced = false;
-
 	while (!run->ended) {
 		struct hv_note note = {0};
 		int ret = next_note(run, &note);
@@ -208,22 +215,23 @@ static int follow(struct run *run, struct err *e)
 			return err_set(e, -EPIPE, TAP_EXIT_SYSTEM,
 				       "the simulated hypervisor was killed");
 		if (note.word == HV_READY) {
-			introduced = true;
 			ret = introduce(run, e);
 			if (ret < 0)
 				return ret;
 		} else if (note.word == HV_STARTED) {
 			run->command = note.value;
+			if (run->early_signal)
+				kill(run->command, run->early_signal);
 		} else if (note.word == HV_ENDED) {
 			run->ended = true;
 			run->wait_status = note.value;
-		} else if (note.word == HV_FAILED && introduced) {
+		} else if (note.word == HV_FAILED && run->asked) {
 			return command_failed(run, note.value, e);
 		} else if (note.word == HV_FAILED) {
 			return err_set(e, -note.value, err_exit_of(-note.value),
 				       "cannot start '%s': %s", run->config.xenstored,
 				       strerror(note.value));
-		} else if (note.word == HV_XENSTORED_GONE && !introduced) {
+		} else if (note.word == HV_XENSTORED_GONE && !run->asked) {
 			return err_set(e, -ECHILD, TAP_EXIT_SYSTEM,
 				       "'%s' ended with wait status %#x before it was ready",
 				       run->config.xenstored, note.value);
