@@ -68,11 +68,11 @@ $(B)/flags: FORCE
 	@echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' > $@
 $(B)/version.h: FORCE
 	@mkdir -p $(B)
-	@echo '#define TAPTOOLS_VERSION "$(VERSION)"' | cmp -s - $@ || \
-		echo '#define TAPTOOLS_VERSION "$(VERSION)"' > $@
+	@printf '#define %s "%s"\n' TAPTOOLS_VERSION '$(VERSION)' TAP_LIBDIR '$(LIBDIR)' > $@.new
+	@cmp -s $@.new $@ || cp $@.new $@; rm $@.new
 FORCE:
 .PHONY: FORCE
-$(B)/lib/opt.o: $(B)/version.h
+$(B)/lib/opt.o $(B)/lib/sim/sim.o: $(B)/version.h
 
 $(B)/libtap.a: $(LIB_OBJ)
 	$(call say,AR,$@)
@@ -85,7 +85,6 @@ $(B)/tap-sim: $(HV_OBJ)
 $(B)/tap-front: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/front-*.c))
 $(B)/tap-stat: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/stat-*.c))
 $(B)/tap-attach: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/attach-*.c))
-$(B)/lib/sim/sim.o: CPPFLAGS += -DTAP_LIBDIR='"$(LIBDIR)"'
 
 # Preloaded into programs that have no sanitizer, such as xenstored: so it has none either.
 $(B)/preload/%.o: SAN =

@@ -24,6 +24,7 @@
 #include "sim/folder.h"
 #include "sim/guests.h"
 #include "sim/hv.h"
+#include "version.h"
 
 struct run {
 	struct sim_config config;
