@@ -206,6 +206,10 @@ int store_list(struct store *store, xs_transaction_t tx, const char *path, char 
 	*names = xs_directory(store->xs, tx, path, &n);
 	if (!*names)
 		return errno == ENOENT ? 0 : failure();
+	if (!n) {
+		free(*names);
+		*names = NULL;
+	}
 	return n < STORE_LIST_MAX ? (int)n : STORE_LIST_MAX;
 }
 

@@ -69,7 +69,7 @@ bool store_exists(struct store *store, xs_transaction_t tx, const char *path);
 
 /**
  * Children of a directory. Returns their number (0 also for -ENOENT) and an array that free() ends,
- * strings included; or a negative errno.
+ * strings included (NULL without any); or a negative errno.
  */
 int store_list(struct store *store, xs_transaction_t tx, const char *path, char ***names);
 
