@@ -366,7 +366,14 @@ static int report(const struct config *config, const struct look *earlier, const
 	return 0;
 }
 
-/* A file's name wins only where it cannot be a disk's address: "./web1/xvda" is a file. */
+/* What can be a disk's address is one: "./web1/xvda" is a file. */
+static bool is_file(const char *operand)
+{
+	struct address address;
+
+	return operand[0] == '/' || address_parse(operand, &address, NULL);
+}
+
 static int look_and_report(const struct config *config, const char *operand,
 			   struct json_object *envelope, bool *found, struct err *e)
 {
@@ -378,11 +385,13 @@ static int look_and_report(const struct config *config, const char *operand,
 
 	if (!now)
 		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "no memory");
-	if (operand[0] == '/' || address_parse(operand, &address, NULL)) {
+	if (is_file(operand)) {
 		ret = look_at_file(config, operand, now, e);
 		goto report;
 	}
-	ret = store_open(&store, e);
+	ret = address_parse(operand, &address, e);
+	if (!ret)
+		ret = store_open(&store, e);
 	if (!ret)
 		ret = disk_resolve(store, &address, &disk, e);
 	if (!ret)
@@ -409,6 +418,7 @@ int main(int argc, char **argv)
 	struct config config = {0};
 	struct json_object *envelope = NULL;
 	struct err e = {0};
+	const char *disk = NULL;
 	bool found = false;
 	int operand = 0, status;
 	int ret = opt_parse(&tool, argc, argv, false, take_option, &config, &operand, &e);
@@ -421,14 +431,15 @@ int main(int argc, char **argv)
 		ret = err_set(&e, -EINVAL, TAP_EXIT_USAGE, "one DOM/VDEV or FILE is wanted");
 		err_hint(&e, "try '%s --help'", tool.name);
 	}
-	if (!ret)
+	if (!ret) {
+		disk = is_file(argv[operand]) ? NULL : argv[operand];
 		ret = look_and_report(&config, argv[operand], envelope, &found, &e);
+	}
 	status = found ? TAP_EXIT_FOUND : TAP_EXIT_DONE;
 	if (ret) {
 		if (envelope)
 			json_error(envelope, &e);
-		status = err_print(stderr, tool.name,
-				   e.exit == TAP_EXIT_USAGE ? NULL : argv[operand], &e);
+		status = err_print(stderr, tool.name, disk, &e);
 	}
 	if (envelope)
 		json_print(envelope, stdout);

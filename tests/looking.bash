@@ -17,14 +17,13 @@ bench()
 	TAP_SIM_DOMID=1 tap-front bench --runtime 1h "$@" xvda >>bench.log 2>&1 3>&- &
 	BENCH=$!
 	background=("$BENCH" "${background[@]}")
-	wait_outstanding "[^0]*"
+	wait_ring '.outstanding > 0'
 }
 
-# Wait until so many requests are outstanding. A stopped end has no event to give.
-wait_outstanding()
+# Wait until jq's FILTER is true of the disk's ring. A stopped end has no event to give.
+wait_ring()
 {
-	until tap-ring -J "$DISK" 2>/dev/null | jq -e --arg n "^$1\$" \
-		'.items[0].outstanding // empty | tostring | test($n)' >/dev/null; do
+	until tap-ring -J "$DISK" 2>/dev/null | jq -e ".items[0] // empty | $1" >/dev/null; do
 		kill -0 "$BENCH"
 	done
 }
