@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "json.h"
 #include "msg.h"
 #include "num.h"
@@ -11,6 +12,8 @@
 #include "sim/calls-read.h"
 #include "sim/guests.h"
 #include "sim/sim.h"
+#include "store.h"
+#include "xenbus.h"
 
 enum { KEY_DOMAINS = 256, KEY_HELD, KEY_CALLS, KEY_DESTROY };
 
@@ -20,7 +23,7 @@ struct config {
 	enum action action;
 	uint64_t domains;
 	uint64_t pid; /* for --calls: 0 for all */
-	uint64_t destroy;
+	char destroy[ADDRESS_DOM_MAX];
 	bool json;
 };
 
@@ -28,7 +31,7 @@ static const char *const synopses[] = {
 	"[--domains=N] [--] [COMMAND [ARGUMENT ...]]",
 	"[--json] --held",
 	"[--json] --calls[=PID]",
-	"--destroy=DOMID",
+	"--destroy=DOM",
 	NULL,
 };
 
@@ -42,9 +45,9 @@ static const struct option_row options[] = {
 	{KEY_CALLS, "calls", "[PID]",
 	 "List how often each process, or this one, has called which function of Xen's libraries.",
 	 OPT_COMPLETE_NONE, NULL},
-	{KEY_DESTROY, "destroy", "DOMID",
+	{KEY_DESTROY, "destroy", "DOM",
 	 "Destroy a guest. Its processes are killed, its ports and grants are gone.",
-	 OPT_COMPLETE_NONE, NULL},
+	 OPT_COMPLETE_DOMAIN, NULL},
 	{'J', "json", NULL, "Print JSON.", OPT_COMPLETE_NONE, NULL},
 	{0},
 };
@@ -90,7 +93,7 @@ static int take(int key, const char *arg, void *opaque, struct err *e)
 		return arg ? opt_number("--calls", arg, 1, INT32_MAX, &c->pid, e) : 0;
 	case KEY_DESTROY:
 		c->action = ACTION_DESTROY;
-		return opt_number("--destroy", arg, 1, SIM_DOMAINS - 1, &c->destroy, e);
+		return address_parse_dom(arg, c->destroy, e);
 	case 'J':
 		c->json = true;
 		return 0;
@@ -193,9 +196,20 @@ static int calls(const struct config *c, struct json_object *envelope, struct er
 
 static int destroy(const struct config *c, struct err *e)
 {
-	int ret = sim_destroy((uint32_t)c->destroy, e);
+	struct store *store = NULL;
+	uint32_t domid = 0;
+	int ret = sim_inside(e);
 
-	return ret < 0 ? ret : guests_forget((uint32_t)c->destroy, e);
+	if (ret < 0)
+		return ret;
+	ret = store_open(&store, e);
+	if (ret < 0)
+		return ret;
+	ret = domain_resolve(store, c->destroy, &domid, e);
+	store_close(store);
+	if (ret >= 0)
+		ret = sim_destroy(domid, e);
+	return ret < 0 ? ret : guests_forget(domid, e);
 }
 
 static int run(const struct config *c, char **operand, struct err *e)

@@ -236,9 +236,11 @@ holder: xenevtchn_open: Too many open files"
 @test "a destroyed domain is gone, and others let go of its pages later" {
 	try tap-sim "$BUILD/sim/holder" destroyed
 	status_is 0
-	try tap-sim bash -c 'tap-sim --destroy 2 && xenstore-list /local/domain && tap-sim --destroy 2'
+	try tap-sim bash -c 'tap-sim --destroy web2 && xenstore-list /local/domain && tap-sim --destroy 2'
 	status_is 3
 	stdout_is $'0\n1'
+	try tap-sim tap-sim --destroy 0
+	status_is 6
 	try tap-sim bash -c 'TAP_SIM_DOMID=2 sleep 1000 & tap-sim --destroy 2; TAP_SIM_DOMID=2 xenstore-read domid'
 	status_is 1
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sim/sim.h"
+
 const char *calls_name(enum sim_call call)
 {
 	static const char *const names[] = {
@@ -71,11 +73,8 @@ int calls_read(pid_t pid, struct sim_calls **items, size_t *count, struct err *e
 
 	*items = NULL;
 	*count = 0;
-	if (!sim) {
-		ret = err_set(e, -ENOENT, TAP_EXIT_DENIED, "not in a simulator");
-		err_hint(e, "run this inside 'tap-sim COMMAND'");
-		return ret;
-	}
+	if (sim_inside(e) < 0)
+		return -ENOENT;
 	snprintf(path, sizeof(path), "%s/" SIM_CALLS_DIR, sim);
 	dir = opendir(path);
 	if (!dir)

@@ -9,17 +9,25 @@
 
 #include "sim/sim.h"
 
+int sim_inside(struct err *e)
+{
+	int ret;
+
+	if (getenv("TAP_SIM_DIR"))
+		return 0;
+	ret = err_set(e, -ENOENT, TAP_EXIT_DENIED, "not in a simulator");
+	err_hint(e, "run this inside 'tap-sim COMMAND'");
+	return ret;
+}
+
 static int connect_hypervisor(struct err *e)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	const char *dir = getenv("TAP_SIM_DIR");
 	int fd, ret;
 
-	if (!dir) {
-		ret = err_set(e, -ENOENT, TAP_EXIT_DENIED, "not in a simulator");
-		err_hint(e, "run this inside 'tap-sim COMMAND'");
-		return ret;
-	}
+	if (sim_inside(e) < 0)
+		return -ENOENT;
 	snprintf(to.sun_path, sizeof(to.sun_path), "%s/" SIM_SOCKET, dir);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)

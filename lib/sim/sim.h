@@ -16,6 +16,9 @@
  */
 int sim_run(unsigned domains, char *const *command, int *status, struct err *e);
 
+/** 0 inside of a simulator, else -ENOENT with @e filled. */
+int sim_inside(struct err *e);
+
 /** What is held, xenstored's own excepted. *items is the caller's to free(). 0 or a negative errno.
  */
 int sim_held(struct sim_held **items, size_t *count, struct err *e);
