@@ -103,7 +103,11 @@ int front_hold(struct front_job *job, struct err *e)
 	if (job->ready_fd >= 0 && write(job->ready_fd, "\n", 1) != 1)
 		return err_set(e, -errno, TAP_EXIT_SYSTEM, "cannot write to descriptor %d: %s",
 			       job->ready_fd, strerror(errno));
-	while (!ret && (job->busy || !front_closing(job->front)))
+	while (!ret && (job->busy || !front_closing(job->front))) {
 		ret = front_poll(job->front, UINT64_MAX, &done, e);
+		if (front_resized(job->front))
+			printf("%s: now %" PRIu64 " bytes\n", job->disk, front_disk_bytes(job));
+		fflush(stdout);
+	}
 	return ret;
 }

@@ -21,6 +21,18 @@ static bool in(unsigned states, enum xenbus_state state)
 	return state >= 0 && (states & IN(state));
 }
 
+static enum xenbus_state backend_state(struct front *front)
+{
+	enum xenbus_state state = xenbus_state(front->store, front->facts.backend);
+	char value[STORE_VALUE_MAX];
+
+	/* A guest may not look into the folder that the backend's directory was in. */
+	if (state == XENBUS_INVALID &&
+	    store_read_in(front->store, XBT_NULL, front->facts.backend, "state", value) == -EACCES)
+		return XENBUS_GONE;
+	return state;
+}
+
 /* Name what the domain has, for somebody who mistyped. */
 static void hint_disks(struct front *front, struct err *e)
 {
@@ -145,7 +157,7 @@ static int wait_backend(struct front *front, unsigned states, bool open_too, uin
 	int ret = 0;
 
 	for (;;) {
-		state = xenbus_state(front->store, front->facts.backend);
+		state = backend_state(front);
 		if (in(states, state))
 			return 0;
 		if (open_too && in(IN(XENBUS_GONE), state))
@@ -204,8 +216,7 @@ void front_rewind(struct front *front)
 		if (!store_path(path, "%s/%s", front->dir, nodes[i]))
 			store_remove(front->store, XBT_NULL, path);
 	}
-	if (!front->closing && !detaching(front) &&
-	    xenbus_state(front->store, front->facts.backend) != XENBUS_GONE)
+	if (!front->closing && !detaching(front) && backend_state(front) != XENBUS_GONE)
 		xenbus_switch(front->store, front->dir, XENBUS_INITIALISING);
 }
 
@@ -216,7 +227,7 @@ int front_invite(struct front *front, struct err *e)
 	if (ret)
 		return ret;
 	if (detaching(front))
-		return explain(front, -EBUSY, xenbus_state(front->store, front->facts.backend), e);
+		return explain(front, -EBUSY, backend_state(front), e);
 	/* A predecessor that was killed left its state: close in its name. */
 	ret = front_disconnect(front, e);
 	if (ret)
@@ -329,7 +340,7 @@ int front_look(struct front *front)
 		return front_break(front, ret, "XenStore: %s", strerror(-ret));
 	if (!front->connected)
 		return 0;
-	state = xenbus_state(front->store, front->facts.backend);
+	state = backend_state(front);
 	switch (state) {
 	case XENBUS_CONNECTED:
 	case XENBUS_RECONFIGURING:

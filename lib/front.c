@@ -192,7 +192,12 @@ int front_close(struct front *front, struct err *e)
 		return 0;
 	drained = front_drain(front, front_deadline(front));
 	ret = leave(front, e);
-	if (!ret && drained == -ETIMEDOUT)
+	if (front->broken) {
+		/* Perhaps told by front_poll() before; but its last answer may hide it. */
+		if (e)
+			*e = front->why;
+		ret = front->broken;
+	} else if (!ret && drained == -ETIMEDOUT)
 		ret = err_set(e, -ETIMEDOUT, TAP_EXIT_TIMEOUT,
 			      "closed, but requests in flight were never answered");
 	free_front(front);

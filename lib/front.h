@@ -60,7 +60,8 @@ int front_open(struct front **out, uint32_t vdev, const struct front_options *op
 /**
  * Close as a guest does: finish what is on the ring, Closing, Closed, wait for the backend, take
  * grants and port back; then Initialising, so that the next frontend can come (protocol.md 18),
- * unless the backend wants the disk closed for good. All is freed whatever is returned. Operations
+ * unless the backend wants the disk closed for good. Errors: what ended the front, if anything did;
+ * 5, 9. All is freed whatever is returned. Operations
  * not finished by then are forgotten as by front_forget(). @e may be NULL; so may @front.
  */
 int front_close(struct front *front, struct err *e);

@@ -225,14 +225,33 @@ attach_and_serve()
 	front verify --ops 500 xvda
 }
 
+@test "a connected guest is told of a new size" {
+	attach_and_serve 1M
+	mkfifo out
+	TAP_SIM_DOMID=1 tap-front hold xvda >out 2>hold.log 3>&- &
+	background+=($!)
+	exec 7<out
+	wait_node /local/domain/1/device/vbd/51712/state 4
+	tap-attach -c "$DISK" 3M
+	read -r line <&7
+	[[ $line == 'xvda: now 3145728 bytes' ]]
+}
+
 @test "hold lets go when the disk is detached; --busy does not" {
 	attach_and_serve
 	hold
 	tap-attach -d --timeout 10 "$DISK"
-	wait "$HOLD"
 	disown_background "$HOLD"
-	try tap-attach -l
-	refute_output --partial xvda
+	wait "$HOLD"
+	stop "$SERVER"
+	attach
+	serve
+	hold --busy
+	try tap-attach -d --timeout 300ms "$DISK"
+	status_is 4
+	kill -0 "$HOLD"
+	stop "$HOLD"
+	tap-attach -d "$DISK"
 }
 
 @test "SIGTERM in the middle of a verify closes the disk in order" {
