@@ -195,7 +195,7 @@ attach_and_serve()
 @test "a frontend waits for its server" {
 	make_image 1M
 	attach
-	front read -o all xvda 0 all &
+	TAP_SIM_DOMID=1 tap-front read -o all xvda 0 all 3>&- &
 	reader=$!
 	serve
 	wait "$reader"
@@ -213,14 +213,10 @@ attach_and_serve()
 
 @test "a frontend killed in the middle of its work leaves a disk that works" {
 	attach_and_serve 4M
-	front verify --ops 100000000 xvda >verify.out &
+	TAP_SIM_DOMID=1 tap-front verify --ops 100000000 xvda >verify.out 2>verify.err 3>&- &
 	victim=$!
 	background+=("$victim")
-	wait_for_node /local/domain/1/device/vbd/51712/state 4
-	# It has begun: the first operations have reached the image.
-	while cmp -s <(head -c 512 disk.img) <(head -c 512 "$T/disk.img") && [[ ! -s verify.out ]]; do
-		read -r -t 0.05 _ <> <(:) || true
-	done
+	read -r _ < <(tail -f --pid="$victim" verify.out) # it has begun
 	crash "$victim"
 	front verify --ops 500 xvda
 }
@@ -231,7 +227,7 @@ attach_and_serve()
 	TAP_SIM_DOMID=1 tap-front hold xvda >out 2>hold.log 3>&- &
 	background+=($!)
 	exec 7<out
-	wait_node /local/domain/1/device/vbd/51712/state 4
+	wait_for_node /local/domain/1/device/vbd/51712/state 4
 	tap-attach -c "$DISK" 3M
 	read -r line <&7
 	[[ $line == 'xvda: now 3145728 bytes' ]]

@@ -91,8 +91,12 @@ static void spawn_front(struct rogue *rogue, const char *const *argv)
 static int front_is_there(struct store *store, void *opaque)
 {
 	struct rogue *rogue = opaque;
+	enum xenbus_state state = xenbus_state(store, rogue->disk.frontend);
 
-	return xenbus_state(store, rogue->disk.frontend) == rogue->awaited;
+	if (rogue->awaited == XENBUS_CLOSING) /* it goes on at once where the backend is closed */
+		return state == XENBUS_CLOSING || state == XENBUS_CLOSED ||
+		       state == XENBUS_INITIALISING;
+	return state == rogue->awaited;
 }
 
 static void await_front(struct rogue *rogue, enum xenbus_state state)
