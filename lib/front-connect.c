@@ -182,6 +182,18 @@ static int switch_to(struct front *front, enum xenbus_state state, struct err *e
 		       xenbus_state_text(state), strerror(-ret));
 }
 
+/* What belonged to the ring that is no more. */
+static void remove_nodes(struct front *front)
+{
+	static const char *const nodes[] = {"ring-ref", "event-channel", "protocol"};
+	char path[STORE_PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+		if (!store_path(path, "%s/%s", front->dir, nodes[i]))
+			store_remove(front->store, XBT_NULL, path);
+	}
+}
+
 int front_disconnect(struct front *front, struct err *e)
 {
 	enum xenbus_state own = xenbus_state(front->store, front->dir);
@@ -199,6 +211,8 @@ int front_disconnect(struct front *front, struct err *e)
 		if (ret)
 			return ret;
 	}
+	/* Before Closed: once both ends say so the toolstack may remove the directory. */
+	remove_nodes(front);
 	ret = switch_to(front, XENBUS_CLOSED, e);
 	if (ret)
 		return ret;
@@ -207,16 +221,8 @@ int front_disconnect(struct front *front, struct err *e)
 
 void front_rewind(struct front *front)
 {
-	static const char *const nodes[] = {"ring-ref", "event-channel", "protocol"};
-	char path[STORE_PATH_MAX];
-
-	if (xenbus_state(front->store, front->dir) == XENBUS_GONE)
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
-		if (!store_path(path, "%s/%s", front->dir, nodes[i]))
-			store_remove(front->store, XBT_NULL, path);
-	}
-	if (!front->closing && !detaching(front) && backend_state(front) != XENBUS_GONE)
+	if (xenbus_state(front->store, front->dir) == XENBUS_CLOSED && !front->closing &&
+	    !detaching(front) && backend_state(front) != XENBUS_GONE)
 		xenbus_switch(front->store, front->dir, XENBUS_INITIALISING);
 }
 

@@ -277,7 +277,9 @@ attach_and_serve()
 }
 
 @test "verify finds a sector that somebody else changed" {
-	attach_and_serve
+	make_image 1M
+	attach
+	serve --buffered "$DISK" # so that both writers go through the one page cache
 	TAP_SIM_DOMID=1 tap-front verify --ops 100000000 xvda >verify.out 2>verify.err &
 	pid=$!
 	background+=("$pid")
