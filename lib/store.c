@@ -10,6 +10,7 @@
 #include "num.h"
 #include "store.h"
 
+#define UPSET_MAX 64  /* times a transaction is begun again that could not reach its end */
 #define DRAIN_MAX 256 /* events taken before the nodes are looked at again */
 
 struct store {
@@ -162,7 +163,11 @@ int store_remove(struct store *store, xs_transaction_t tx, const char *path)
 	errno = 0;
 	if (xs_rm(store->xs, tx, path) || errno == ENOENT)
 		return 0;
-	return failure();
+	/*
+	 * A transaction is no snapshot: xenstored lists a node's children, somebody removes one,
+	 * and its removal by us fails. The end of the transaction would say EAGAIN.
+	 */
+	return tx != XBT_NULL && errno == EIO ? -EAGAIN : failure();
 }
 
 int store_prune(struct store *store, xs_transaction_t tx, const char *path, const char *stop)
@@ -266,7 +271,7 @@ int store_transaction(struct store *store,
 		      int (*body)(struct store *store, xs_transaction_t tx, void *opaque),
 		      void *opaque)
 {
-	for (;;) {
+	for (unsigned upset = 0;;) {
 		xs_transaction_t tx;
 		int ret;
 
@@ -277,7 +282,9 @@ int store_transaction(struct store *store,
 		ret = body(store, tx, opaque);
 		if (ret) {
 			xs_transaction_end(store->xs, tx, true);
-			return ret;
+			if (ret != -EAGAIN || ++upset == UPSET_MAX)
+				return ret;
+			continue;
 		}
 		errno = 0;
 		if (xs_transaction_end(store->xs, tx, false))

@@ -56,7 +56,8 @@ int store_read_number(struct store *store, xs_transaction_t tx, const char *dir,
 int store_write(struct store *store, xs_transaction_t tx, const char *dir, const char *key,
 		const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/** Remove a node and all below it. A node that is not there is no error. */
+/** Remove a node and all below it. A node that is not there is no error. -EAGAIN: what is below
+ * changed under the transaction, which is to be done again. */
 int store_remove(struct store *store, xs_transaction_t tx, const char *path);
 
 /**
@@ -90,7 +91,8 @@ int store_permit(struct store *store, xs_transaction_t tx, const char *path, uin
 /**
  * Run @body in a transaction and commit it; when XenStore says it must be done again (EAGAIN), run
  * @body again: the protocol's own rule, since somebody else's change came between. @body returns 0
- * to commit; anything else ends the transaction without a change and is returned.
+ * to commit; -EAGAIN when it met such a change itself; anything else ends the transaction without a
+ * change and is returned.
  */
 int store_transaction(struct store *store,
 		      int (*body)(struct store *store, xs_transaction_t tx, void *opaque),
