@@ -194,6 +194,12 @@ try()
 	run --separate-stderr "$@"
 }
 
+# A chroot may have no /dev/pts.
+need_terminal()
+{
+	script -qec true /dev/null >/dev/null 2>&1 || skip "no pseudo-terminals here"
+}
+
 # explain WHAT: fails with all that is known of the command.
 explain()
 {

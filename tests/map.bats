@@ -105,6 +105,7 @@ front_node()
 }
 
 @test "raw pages do not go to a terminal" {
+	need_terminal
 	attach_and_serve
 	hold
 	for options in --dump "--page $(front_node ring-ref) --raw"; do
