@@ -6,9 +6,14 @@
 
 #define TOOL "tap-attach"
 
-void job_fail(struct job *job, const char *disk, const struct err *e)
+void job_about(struct job *job, const char *name)
 {
-	int status = (int)err_print(stderr, TOOL, disk, e);
+	snprintf(job->about, sizeof(job->about), "%s", name);
+}
+
+void job_fail(struct job *job, const struct err *e)
+{
+	int status = (int)err_print(stderr, TOOL, job->about[0] ? job->about : NULL, e);
 
 	if (job->status)
 		return;
@@ -22,7 +27,7 @@ void job_step(void *opaque, const char *text)
 	const struct job *job = opaque;
 
 	if (job->verbose)
-		fprintf(stderr, TOOL ": %s: %s\n", job->disk, text);
+		fprintf(stderr, TOOL ": %s: %s\n", job->about, text);
 }
 
 struct json_object *job_item(struct job *job, const struct disk *disk)

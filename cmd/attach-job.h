@@ -28,12 +28,15 @@ struct job {
 	FILE *steps;		      /* where --dry-run prints, else NULL */
 	char *step_text;	      /* of -J: what went to steps */
 	size_t step_bytes, steps_told;
-	const char *disk; /* what steps of -v are about */
-	int status;	  /* the first failure's */
+	char about[ADDRESS_MAX + 1]; /* the disk or domain that messages are about, or empty */
+	int status;		     /* the first failure's */
 };
 
-/** Tell of a failure that concerns @disk (or NULL) and go on; the first one is the exit status. */
-void job_fail(struct job *job, const char *disk, const struct err *e);
+/** What messages are about from now on: "web1", "web1/xvda". */
+void job_about(struct job *job, const char *name);
+
+/** Tell of a failure and go on; the first one is the exit status. */
+void job_fail(struct job *job, const struct err *e);
 
 /** An attach_step_fn: a line on stderr. */
 void job_step(void *opaque, const char *text);

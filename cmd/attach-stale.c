@@ -40,8 +40,9 @@ static int clean_one(const struct stale *stale, void *opaque)
 	struct err e = {0};
 
 	sweep->found++;
+	job_about(job, stale->disk.name);
 	if (stale_remove(job->store, stale, job->steps, &e)) {
-		job_fail(job, stale->disk.name, &e);
+		job_fail(job, &e);
 		return 0;
 	}
 	if (job->dry_run)
@@ -57,6 +58,7 @@ int job_stale(struct job *job, struct err *e)
 	int ret = stale_each(job->store, job->kind ? job->kind : KIND_DEFAULT,
 			     job->mode == MODE_CLEAN ? clean_one : list_one, &sweep);
 
+	job_about(job, "");
 	if (ret)
 		return err_set(e, ret, err_exit_of(ret), "cannot look for stale disks: %s",
 			       strerror(-ret));

@@ -223,8 +223,10 @@ static int run_attach(struct job *job, char **args, struct err *e)
 	struct address address = {0};
 	struct disk disk = {0};
 	bool has_vdev;
-	int ret = parse_target(args[0], &address, &has_vdev, e);
+	int ret;
 
+	job_about(job, args[0]);
+	ret = parse_target(args[0], &address, &has_vdev, e);
 	if (!ret)
 		ret = domain_resolve(job->store, address.dom, &request.domid, e);
 	if (ret)
@@ -238,11 +240,9 @@ static int run_attach(struct job *job, char **args, struct err *e)
 		job_end_steps(job, &disk);
 		return 0;
 	}
-	if (job->wait) {
-		job->disk = disk.name;
+	job_about(job, disk.name);
+	if (job->wait)
 		ret = attach_settle(job->store, &disk, job_deadline_ns(job), job_step, job, e);
-		job->disk = NULL;
-	}
 	if (!ret)
 		print_attached(job, address.dom, &disk, args[1]);
 	return ret;
@@ -266,7 +266,6 @@ static int detach_one(struct job *job, const char *name, struct err *e)
 
 	if (ret)
 		return ret;
-	job->disk = name;
 	if (job->force)
 		detach_loss(job->store, &disk, loss, sizeof(loss));
 	detach.deadline_ns = job_deadline_ns(job);
@@ -287,8 +286,9 @@ static void run_detach(struct job *job, char **names)
 	for (; *names; names++) {
 		struct err e = {0};
 
+		job_about(job, *names);
 		if (detach_one(job, *names, &e))
-			job_fail(job, *names, &e);
+			job_fail(job, &e);
 	}
 }
 
@@ -299,6 +299,7 @@ static int run_resize(struct job *job, char **args, struct err *e)
 	struct disk disk;
 	int ret = 0;
 
+	job_about(job, args[0]);
 	if (args[1])
 		ret = opt_size("SIZE", args[1], SECTOR_BYTES, INT64_MAX, &size_bytes, e);
 	if (!ret)
@@ -337,8 +338,7 @@ static int take_signals(struct err *e)
 	return fd;
 }
 
-/* On failure the message is about *about, unless that is NULL. */
-static int run(struct job *job, char **args, int n, const char **about, struct err *e)
+static int run(struct job *job, char **args, int n, struct err *e)
 {
 	int signals = -1, ret;
 
@@ -351,7 +351,6 @@ static int run(struct job *job, char **args, int n, const char **about, struct e
 	if (ret)
 		return ret;
 	store_set_interrupt(job->store, signals);
-	*about = args[0];
 	switch (job->mode) {
 	case MODE_ATTACH:
 		return run_attach(job, args, e);
@@ -359,7 +358,6 @@ static int run(struct job *job, char **args, int n, const char **about, struct e
 		run_detach(job, args);
 		return 0;
 	case MODE_LIST:
-		*about = NULL;
 		return job_list(job, args, n, e);
 	case MODE_RESIZE:
 		return run_resize(job, args, e);
@@ -394,7 +392,6 @@ static void end_output(struct job *job)
 int main(int argc, char **argv)
 {
 	struct job job = {.device_type = "disk", .timeout_ns = TIMEOUT_DEFAULT_NS};
-	const char *about = NULL;
 	struct err e = {0};
 	int first, ret;
 
@@ -406,9 +403,9 @@ int main(int argc, char **argv)
 	if (!ret)
 		ret = set_output(&job, &e);
 	if (!ret)
-		ret = run(&job, argv + first, argc - first, &about, &e);
+		ret = run(&job, argv + first, argc - first, &e);
 	if (ret)
-		job_fail(&job, about, &e);
+		job_fail(&job, &e);
 	end_output(&job);
 	store_close(job.store);
 	return opt_finish(&tool, job.status);

@@ -204,7 +204,8 @@ static int attach_in(struct store *store, xs_transaction_t tx, void *opaque)
 	return ret ? ret : DRY_RUN_DONE;
 }
 
-/* A claim made and given back at once: somebody outside of XenStore may hold the image. */
+/* Can it be served? A claim is made and given back at once: others than disks may hold the image.
+ */
 static int check_claim(const char *spec, const struct image_options *options, struct err *e)
 {
 	struct image *image;
@@ -232,8 +233,6 @@ int attach_disk(struct store *store, const struct attach_request *request, FILE 
 		ret = err_set(e, -ENAMETOOLONG, TAP_EXIT_USAGE,
 			      "the image's path is too long for XenStore (%d bytes at most)",
 			      STORE_VALUE_MAX - 1);
-	if (!ret)
-		ret = image_probe(image, &request->options, NULL, e);
 	if (ret)
 		return ret;
 	a = calloc(1, sizeof(*a));

@@ -193,15 +193,11 @@ static int look_at_domains(const struct walk *walk)
 /* --- run-time folders --------------------------------------------------------------------------
  */
 
-struct match {
-	const struct disk *disk;
-};
-
 static int is_disk(const struct disk *disk, void *opaque)
 {
-	const struct match *match = opaque;
+	const struct disk *wanted = opaque;
 
-	return disk->domid == match->disk->domid && disk->vdev == match->disk->vdev;
+	return disk->domid == wanted->domid && disk->vdev == wanted->vdev;
 }
 
 /* DOMID-VDEV; anything else in there is not ours. */
@@ -217,7 +213,6 @@ static bool parse_folder(const char *name, uint64_t *domid, uint64_t *vdev)
 static int folder_is_stale(const struct walk *walk, const char *name, struct disk *disk,
 			   char path[static PATH_MAX])
 {
-	struct match match = {.disk = disk};
 	uint64_t domid, vdev;
 	int ret;
 
@@ -228,7 +223,7 @@ static int folder_is_stale(const struct walk *walk, const char *name, struct dis
 	if (!ret)
 		ret = rundir_path(disk, NULL, path);
 	if (!ret)
-		ret = disk_each(walk->store, NULL, is_disk, &match);
+		ret = disk_each(walk->store, NULL, is_disk, disk);
 	if (ret)
 		return ret < 0 ? ret : 0;
 	return !rundir_server(disk);

@@ -308,7 +308,7 @@ open("release").read()
 	try tap-attach --wait --timeout 100ms web1 disk.img
 	status_is 5
 	stdout_is ''
-	stderr_has 'backend Initialising(1), frontend Initialising(1)'
+	stderr_has 'tap-attach: web1/xvda: not connected in time: backend Initialising(1), frontend Initialising(1)'
 	stderr_has 'the attach is undone'
 	stderr_has 'nobody serves it'
 	stderr_has 'tap-serve web1/xvda'
