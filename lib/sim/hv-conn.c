@@ -108,8 +108,7 @@ static int serve_gnttab(struct hv *hv, struct conn *conn, const struct wire_mess
 	case SIM_COPY:
 		return map_copy(hv, conn, m);
 	case SIM_COPY_DONE:
-		map_unmap(hv, conn, r->arg[0]);
-		return 0;
+		return reply_ret(conn, map_unmap(hv, conn, r->arg[0]));
 	case SIM_LIMIT:
 		if (conn->mapped_pages > r->arg[0])
 			return -EINVAL;

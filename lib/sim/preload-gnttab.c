@@ -230,10 +230,12 @@ SIM_EXPORT int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 	free(list);
 	if (ret < 0)
 		return -1;
-	/* The hypervisor holds the pages until it hears that the copy is done. */
+	/*
+	 * The hypervisor holds the pages until it hears that the copy is done; and who copied may
+	 * tell the guest so at once, which may then end the grant: hence it must have heard.
+	 */
 	copy_segments(memory, count, segs, reply.payload);
 	done.arg[0] = reply.head.reply.arg[0];
 	wire_message_free(&reply);
-	sim_send(&xgt->sim, &done);
-	return 0;
+	return sim_call(&xgt->sim, &done, NULL, 0, NULL);
 }

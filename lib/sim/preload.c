@@ -153,13 +153,6 @@ int sim_call(struct sim_handle *h, struct sim_request *request, const void *payl
 	return -1;
 }
 
-void sim_send(struct sim_handle *h, struct sim_request *request)
-{
-	pthread_mutex_lock(&h->lock);
-	wire_send_request(h->socket, request, NULL, 0);
-	pthread_mutex_unlock(&h->lock);
-}
-
 /* How many of the frames from @i on are neighbours: one mmap() serves them. */
 static uint32_t run_length(const uint32_t *frames, uint32_t stride, uint32_t i, uint32_t count)
 {

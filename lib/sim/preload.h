@@ -66,9 +66,6 @@ void sim_close(struct sim_handle *h);
 int sim_call(struct sim_handle *h, struct sim_request *request, const void *payload, size_t bytes,
 	     struct wire_message *reply);
 
-/** Send only, for the one request that has no reply. */
-void sim_send(struct sim_handle *h, struct sim_request *request);
-
 /** Map frames at contiguous addresses. @stride: words from one frame number to the next. */
 char *sim_map_frames(const struct sim_handle *h, const uint32_t *frames, uint32_t stride,
 		     uint32_t count, int prot);

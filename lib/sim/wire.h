@@ -49,7 +49,7 @@ enum sim_op {
 	SIM_UNMAP,     /* id */
 	SIM_LIMIT,     /* pages that may be mapped */
 	SIM_COPY,      /* sim_segment[] -> id of the pin; sim_verdict[] */
-	SIM_COPY_DONE, /* id; has no reply */
+	SIM_COPY_DONE, /* id */
 	SIM_SHARE,     /* domid, writable, count, notify offset, notify port -> id; sim_shared[] */
 	SIM_UNSHARE,   /* id */
 	SIM_BIND_UNBOUND,     /* domid -> port */
