@@ -200,7 +200,7 @@ static int add_operations(const struct stats_queue *total, struct json_object *i
 		[STATS_READ] = "read",
 		[STATS_WRITE] = "write",
 		[STATS_FLUSH] = "flush",
-		[STATS_OTHER] = "other",
+		[STATS_DISCARD] = "discard",
 	};
 	int bad = 0;
 

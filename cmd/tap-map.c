@@ -113,8 +113,8 @@ static struct json_object *new_item(const struct list *list, const char *use)
 
 static int list_ring(const struct list *list)
 {
-	const struct inspected_queue *queue = &list->inspection->queue[list->queue];
-	unsigned pages = 1u << list->inspection->ring_order;
+	const struct front_queue *queue = &list->inspection->offer.queue[list->queue];
+	unsigned pages = 1u << list->inspection->offer.ring_order;
 	struct json_object *item;
 	int bad;
 
@@ -247,7 +247,8 @@ static int list_grants(const struct config *config, const struct inspection *in,
 		       struct json_object *envelope, struct err *e)
 {
 	struct list list = {.inspection = in, .envelope = envelope, .queue = config->queue};
-	unsigned last = config->has_queue || !in->queues ? config->queue : in->queues - 1;
+	unsigned last =
+		config->has_queue || !in->offer.queues ? config->queue : in->offer.queues - 1;
 	int ret = 0;
 
 	if (!envelope)

@@ -112,8 +112,8 @@ static int look_at_disk(const struct config *config, struct store *store, const 
 	ret = inspect_disk(store, disk, &out->inspection, e);
 	if (ret)
 		return ret;
-	if (!config->has_queue && out->inspection.queues)
-		last = out->inspection.queues - 1;
+	if (!config->has_queue && out->inspection.offer.queues)
+		last = out->inspection.offer.queues - 1;
 	for (unsigned i = first; !ret && i <= last; i++) {
 		ret = ring_copy_take(&out->inspection, i, &out->ring[out->rings], e);
 		if (!ret)
@@ -173,8 +173,8 @@ static const struct ring_copy *find_earlier(const struct look *earlier, const st
 
 	if (!earlier || i >= earlier->rings || earlier->ring[i].order != now->ring[i].order ||
 	    earlier->ring[i].abi != now->ring[i].abi ||
-	    memcmp(&earlier->inspection.queue[queue], &now->inspection.queue[queue],
-		   sizeof(now->inspection.queue[queue])))
+	    memcmp(&earlier->inspection.offer.queue[queue], &now->inspection.offer.queue[queue],
+		   sizeof(now->inspection.offer.queue[queue])))
 		return NULL;
 	return &earlier->ring[i];
 }

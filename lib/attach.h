@@ -22,8 +22,11 @@
 #include "xenbus.h"
 
 /** Nodes of the backend's directory that are ours, beside the protocol's own. */
-#define NODE_IMAGE  "params"	      /* ENGINE:REST */
-#define NODE_SHARED "taptools-shared" /* "1": other writers are wanted */
+#define NODE_IMAGE	    "params"	      /* ENGINE:REST */
+#define NODE_SHARED	    "taptools-shared" /* "1": other writers are wanted */
+#define NODE_MAX_QUEUES	    "taptools-max-queues"
+#define NODE_MAX_RING_ORDER "taptools-max-ring-order"
+#define NODE_MAX_SEGMENTS   "taptools-max-segments"
 #define NODE_ATTACHING \
 	"taptools-attaching" /* a tap-attach --wait not yet done: see waiter_name() */
 

@@ -9,11 +9,50 @@
 #include "attach.h"
 #include "num.h"
 
+/* A cap that tap-attach wrote; without one, the most that there is. */
+static int read_cap(struct store *store, const struct disk *disk, const char *key, unsigned min,
+		    unsigned max, unsigned *out, struct err *e)
+{
+	uint64_t number = max;
+	int ret = store_read_number(store, XBT_NULL, disk->backend, key, min, max, &number);
+
+	if (ret && ret != -ENOENT)
+		return err_set(e, -EINVAL, TAP_EXIT_SYSTEM, "node '%s' is no number from %u to %u",
+			       key, min, max);
+	*out = (unsigned)number;
+	return 0;
+}
+
+static int read_caps(struct store *store, const struct disk *disk, struct backend_caps *caps,
+		     struct err *e)
+{
+	int ret = read_cap(store, disk, NODE_MAX_QUEUES, 1, STATS_QUEUES, &caps->max_queues, e);
+
+	if (!ret)
+		ret = read_cap(store, disk, NODE_MAX_RING_ORDER, 0, RING_ORDER_MAX,
+			       &caps->max_ring_order, e);
+	if (!ret)
+		ret = read_cap(store, disk, NODE_MAX_SEGMENTS, 0, REQUEST_SEGMENTS_MAX,
+			       &caps->max_indirect_segments, e);
+	/* No more than a direct request has anyway: then indirect ones are of no use. */
+	if (caps->max_indirect_segments <= REQUEST_SEGMENTS_DIRECT)
+		caps->max_indirect_segments = 0;
+	return ret;
+}
+
+static bool flag_in(struct store *store, const struct disk *disk, const char *key, bool otherwise)
+{
+	uint64_t flag;
+
+	if (store_read_number(store, XBT_NULL, disk->backend, key, 0, 1, &flag))
+		return otherwise;
+	return flag;
+}
+
 int backend_config_read(struct store *store, const struct disk *disk, struct backend_config *out,
 			struct err *e)
 {
 	char value[STORE_VALUE_MAX];
-	uint64_t flag;
 
 	*out = (struct backend_config){0};
 	if (store_read_in(store, XBT_NULL, disk->backend, NODE_IMAGE, out->image) <= 0)
@@ -25,11 +64,10 @@ int backend_config_read(struct store *store, const struct disk *disk, struct bac
 	out->read_only = value[0] == 'r';
 	if (store_read_in(store, XBT_NULL, disk->backend, "device-type", value) > 0)
 		out->cdrom = !strcmp(value, "cdrom");
-	if (!store_read_number(store, XBT_NULL, disk->backend, "removable", 0, 1, &flag))
-		out->removable = flag;
-	if (!store_read_number(store, XBT_NULL, disk->backend, NODE_SHARED, 0, 1, &flag))
-		out->shared = flag;
-	return 0;
+	out->removable = flag_in(store, disk, "removable", false);
+	out->shared = flag_in(store, disk, NODE_SHARED, false);
+	out->discard = flag_in(store, disk, "discard-enable", true);
+	return read_caps(store, disk, &out->caps, e);
 }
 
 bool backend_is_online(struct store *store, const struct disk *disk)
@@ -40,80 +78,55 @@ bool backend_is_online(struct store *store, const struct disk *disk)
 	       online;
 }
 
-/* A number the guest wrote. @e names the node, never its bytes. */
-static int front_number(struct store *store, const struct disk *disk, const char *key, uint64_t min,
-			uint64_t max, uint64_t *out, struct err *e)
+int backend_offer_read(struct store *store, const struct disk *disk,
+		       const struct backend_caps *caps, struct front_offer *out, struct err *e)
 {
-	int ret = store_read_number(store, XBT_NULL, disk->frontend, key, min, max, out);
+	int ret = offer_read(store, disk, out, e);
 
-	if (ret == -ENOENT)
-		return err_set(e, -EPROTO, TAP_EXIT_SYSTEM, "the frontend has no node '%s'", key);
-	if (ret < 0)
-		return err_set(e, -EPROTO, TAP_EXIT_SYSTEM,
-			       "the frontend's node '%s' is no number from %" PRIu64 " to %" PRIu64,
-			       key, min, max);
-	return 0;
-}
-
-static int read_abi(struct store *store, const struct disk *disk, enum ring_abi *abi, struct err *e)
-{
-	char value[STORE_VALUE_MAX];
-	int ret = store_read_in(store, XBT_NULL, disk->frontend, "protocol", value);
-
-	if (ret == -ENOENT) {
-		*abi = RING_ABI_X86_32;
-		return 0;
-	}
-	if (ret < 0 || ring_abi_parse(value, abi) < 0)
-		return err_set(e, -EPROTO, TAP_EXIT_SYSTEM,
-			       "the frontend's node 'protocol' names no known ABI");
-	return 0;
-}
-
-int front_offer_read(struct store *store, const struct disk *disk, struct front_offer *out,
-		     struct err *e)
-{
-	uint64_t number;
-	int ret;
-
-	*out = (struct front_offer){.queues = 1};
-	ret = read_abi(store, disk, &out->abi, e);
-	if (ret < 0)
+	if (ret)
 		return ret;
-	/* Neither was offered; a frontend that takes them all the same speaks of another ring. */
-	if (!store_read_number(store, XBT_NULL, disk->frontend, "multi-queue-num-queues", 0,
-			       UINT32_MAX, &number) &&
-	    number > 1)
-		return err_set(e, -EPROTO, TAP_EXIT_SYSTEM,
-			       "the frontend asks for %" PRIu64 " queues, 1 was offered", number);
-	if (!store_read_number(store, XBT_NULL, disk->frontend, "ring-page-order", 0, UINT32_MAX,
-			       &number) &&
-	    number > 0)
-		return err_set(e, -EPROTO, TAP_EXIT_SYSTEM,
-			       "the frontend asks for ring-page-order %" PRIu64 ", 0 was offered",
-			       number);
-	ret = front_number(store, disk, "ring-ref", 1, UINT32_MAX, &number, e);
-	if (ret < 0)
-		return ret;
-	out->queue[0].ring_refs[0] = (uint32_t)number;
-	ret = front_number(store, disk, "event-channel", 1, INT32_MAX, &number, e);
-	if (ret < 0)
-		return ret;
-	out->queue[0].port = (uint32_t)number;
+	if (!out->queues)
+		return err_set(e, -EPROTO, TAP_EXIT_FOUND, "the frontend published no ring-ref");
+	if (out->queues > caps->max_queues)
+		return err_set(e, -EPROTO, TAP_EXIT_FOUND,
+			       "the frontend asks for %u queues, %u at most were offered",
+			       out->queues, caps->max_queues);
+	if (out->ring_order > caps->max_ring_order)
+		return err_set(e, -EPROTO, TAP_EXIT_FOUND,
+			       "the frontend asks for ring-page-order %u, %u at most was offered",
+			       out->ring_order, caps->max_ring_order);
 	return 0;
 }
 
 int backend_publish_features(struct store *store, const struct disk *disk,
-			     const struct image_facts *image)
+			     const struct backend_config *config, const struct image_facts *image)
 {
-	static const char *const not_offered[] = {"feature-barrier", "feature-discard",
-						  "feature-persistent"};
-	int ret;
+	bool discard = config->discard && image->can_discard && !config->read_only;
+	const struct {
+		const char *key;
+		uint64_t value;
+		bool absent; /* where it is not offered at all */
+	} nodes[] = {
+		{"feature-flush-cache", image->can_flush, false},
+		{"feature-barrier", image->can_flush, false},
+		{"feature-persistent", 0, false},
+		{"feature-max-indirect-segments", config->caps.max_indirect_segments,
+		 !config->caps.max_indirect_segments},
+		{"max-ring-page-order", config->caps.max_ring_order, false},
+		{"max-ring-pages", 1u << config->caps.max_ring_order, false},
+		{"multi-queue-max-queues", config->caps.max_queues, false},
+		{"feature-discard", discard, false},
+		{"discard-granularity", image->discard_granularity_bytes, !discard},
+		{"discard-alignment", image->discard_alignment_bytes, !discard},
+		{"discard-secure", 0, !discard},
+	};
+	int ret = 0;
 
-	ret = store_write(store, XBT_NULL, disk->backend, "feature-flush-cache", "%d",
-			  image->can_flush);
-	for (size_t i = 0; !ret && i < ARRAY_SIZE(not_offered); i++)
-		ret = store_write(store, XBT_NULL, disk->backend, not_offered[i], "0");
+	for (size_t i = 0; !ret && i < ARRAY_SIZE(nodes); i++) {
+		if (!nodes[i].absent)
+			ret = store_write(store, XBT_NULL, disk->backend, nodes[i].key, "%" PRIu64,
+					  nodes[i].value);
+	}
 	return ret;
 }
 

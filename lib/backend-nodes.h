@@ -10,40 +10,33 @@
 #include <stdint.h>
 
 #include "image.h"
-#include "request.h"
-#include "ring.h"
-#include "stats.h"
+#include "offer.h"
 #include "store.h"
 #include "xenbus.h"
+
+/** What is offered to a frontend, at most. */
+struct backend_caps {
+	unsigned max_queues;
+	unsigned max_ring_order;
+	unsigned max_indirect_segments; /* 0: none */
+};
 
 /** What the toolstack put into the backend's directory. */
 struct backend_config {
 	char image[STORE_VALUE_MAX]; /* params */
 	bool read_only, shared, cdrom, removable;
+	bool discard; /* discard-enable: not 0 */
+	struct backend_caps caps;
 };
 
 /** -ENOENT (exit 3) without `params`; -EINVAL (exit 9) for a `mode` that is neither r nor w. */
 int backend_config_read(struct store *store, const struct disk *disk, struct backend_config *out,
 			struct err *e);
 
-/** What a frontend published. Written by the guest: each number is bounded here. */
-struct front_offer {
-	enum ring_abi abi;
-	unsigned ring_order;
-	unsigned queues;
-	struct {
-		uint32_t ring_refs[1u << RING_ORDER_MAX];
-		uint32_t port;
-	} queue[STATS_QUEUES];
-};
-
-/**
- * Read ring-ref, event-channel and protocol. A node that is missing, malformed or beyond what was
- * offered to the frontend is -EPROTO, and @e names it. A missing protocol means x86_32, as it does
- * for Linux' backend on x86.
- */
-int front_offer_read(struct store *store, const struct disk *disk, struct front_offer *out,
-		     struct err *e);
+/** Read the frontend's offer (offer.h) and hold it against the caps: -EPROTO beyond them or without
+ * a ring. */
+int backend_offer_read(struct store *store, const struct disk *disk,
+		       const struct backend_caps *caps, struct front_offer *out, struct err *e);
 
 /** `online`: does the toolstack want the device to outlive the frontend's closing? False once it is
  * 0 or gone. */
@@ -51,7 +44,7 @@ bool backend_is_online(struct store *store, const struct disk *disk);
 
 /** Before InitWait: the features. 0 or a negative errno. */
 int backend_publish_features(struct store *store, const struct disk *disk,
-			     const struct image_facts *image);
+			     const struct backend_config *config, const struct image_facts *image);
 
 /** sectors, sector-size, info and state Connected, in one transaction. */
 int backend_publish_connected(struct store *store, const struct disk *disk,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backend-nodes.h"
+#include "barrier.h"
 #include "control.h"
 #include "num.h"
 #include "queue.h"
@@ -27,12 +28,13 @@ struct backend {
 	struct request_limits limits;
 	struct stats_file *stats;
 	struct control *control;
-	unsigned queues; /* open ones: one, until there are several rings to a disk */
+	unsigned queues; /* open ones */
 	struct queue *queue[STATS_QUEUES];
+	struct barrier barrier;
 	unsigned draining; /* queues whose drained() is awaited */
 	enum after_drain after;
 	bool resumable_from_stats; /* the last server stopped with everything answered ... */
-	uint32_t resume_index;	   /* ... at this rsp_prod */
+	uint32_t resume_index[STATS_QUEUES]; /* ... at these rsp_prod */
 	bool watching, ended;
 	struct log_limit limit;
 };
@@ -141,17 +143,43 @@ static void queue_broken(struct queue *queue, void *opaque)
 		  "the frontend's request index is impossible: ring stopped until it reconnects");
 }
 
+static void queue_barrier(struct queue *queue, void *opaque)
+{
+	struct backend *backend = opaque;
+
+	barrier_asked(&backend->barrier, queue);
+}
+
+static void queue_held(struct queue *queue, void *opaque)
+{
+	struct backend *backend = opaque;
+
+	barrier_held(&backend->barrier);
+}
+
+static void queue_barrier_done(struct queue *queue, void *opaque)
+{
+	struct backend *backend = opaque;
+
+	barrier_done(&backend->barrier, queue);
+}
+
 static int open_queues(struct backend *backend, const struct front_offer *offer, struct err *e)
 {
 	struct queue_setup setup = {
 		.domid = backend->disk.domid,
 		.ring_order = offer->ring_order,
 		.abi = offer->abi,
-		.max_segments = backend->limits.max_segments,
+		.max_segments = backend->limits.max_indirect_segments
+					? backend->limits.max_indirect_segments
+					: backend->limits.max_segments,
 		.mode = backend->host->mode,
 		.image = backend->image,
 		.limits = &backend->limits,
 		.broken = queue_broken,
+		.barrier = queue_barrier,
+		.held = queue_held,
+		.barrier_done = queue_barrier_done,
 		.drained = queue_drained,
 		.opaque = backend,
 	};
@@ -174,6 +202,7 @@ static int open_queues(struct backend *backend, const struct front_offer *offer,
 
 static int start_queues(struct backend *backend, struct err *e)
 {
+	barrier_reset(&backend->barrier, backend->queue, backend->queues);
 	for (unsigned i = 0; i < backend->queues; i++) {
 		int ret = queue_start(backend->queue[i]);
 
@@ -202,8 +231,9 @@ static void connect_front(struct backend *backend)
 	struct front_offer offer;
 	struct err e = {0};
 
-	backend_publish_features(store, &backend->disk, image_facts(backend->image));
-	if (front_offer_read(store, &backend->disk, &offer, &e) < 0 ||
+	backend_publish_features(store, &backend->disk, &backend->config,
+				 image_facts(backend->image));
+	if (backend_offer_read(store, &backend->disk, &backend->config.caps, &offer, &e) < 0 ||
 	    open_queues(backend, &offer, &e) < 0 || start_queues(backend, &e) < 0) {
 		fail(backend, &e);
 		return;
@@ -229,7 +259,8 @@ static void connect_front(struct backend *backend)
 static int resume_front(struct backend *backend, struct err *e)
 {
 	struct front_offer offer;
-	int ret = front_offer_read(backend->host->store, &backend->disk, &offer, e);
+	int ret = backend_offer_read(backend->host->store, &backend->disk, &backend->config.caps,
+				     &offer, e);
 
 	if (!ret)
 		ret = open_queues(backend, &offer, e);
@@ -238,7 +269,7 @@ static int resume_front(struct backend *backend, struct err *e)
 	for (unsigned i = 0; i < backend->queues; i++) {
 		if (queue_is_quiet(backend->queue[i]) ||
 		    (backend->resumable_from_stats &&
-		     queue_resume_index(backend->queue[i]) == backend->resume_index))
+		     queue_resume_index(backend->queue[i]) == backend->resume_index[i]))
 			continue;
 		close_queues(backend);
 		err_set(e, -EUCLEAN, TAP_EXIT_REFUSED,
@@ -262,7 +293,8 @@ static void offer_disk(struct backend *backend)
 {
 	struct store *store = backend->host->store;
 
-	if (backend_publish_features(store, &backend->disk, image_facts(backend->image)) < 0)
+	if (backend_publish_features(store, &backend->disk, &backend->config,
+				     image_facts(backend->image)) < 0)
 		log_line(backend->host->log, LOG_ERROR, backend->disk.name,
 			 "cannot offer the disk: XenStore refused the writes");
 	else
@@ -400,6 +432,9 @@ static int open_image(struct backend *backend, struct err *e)
 		.max_segments = REQUEST_SEGMENTS_DIRECT,
 		.read_only = backend->config.read_only,
 		.can_flush = facts->can_flush,
+		.can_barrier = facts->can_flush,
+		.can_discard = facts->can_discard && backend->config.discard,
+		.max_indirect_segments = backend->config.caps.max_indirect_segments,
 	};
 	return 0;
 }
@@ -413,7 +448,8 @@ static int open_stats(struct backend *backend)
 		return -ENOMEM;
 	if (!stats_read(&backend->disk, last) && last->stopped_clean && last->queues) {
 		backend->resumable_from_stats = true;
-		backend->resume_index = last->queue[0].rsp_prod;
+		for (unsigned i = 0; i < STATS_QUEUES; i++)
+			backend->resume_index[i] = last->queue[i].rsp_prod;
 	}
 	free(last);
 	ret = stats_create(&backend->stats, &backend->disk);

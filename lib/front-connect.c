@@ -12,13 +12,18 @@
 #define WATCH_TOKEN "front"
 
 #define IN(state) (1u << (state))
-/* Nothing of ours is mapped in these. */
+/*
+ * Nothing of ours is mapped in these. A directory that is gone may read as invalid: a guest may not
+ * look for it in one that is not its own.
+ */
 #define BACKEND_AWAY \
 	(IN(XENBUS_GONE) | IN(XENBUS_INITIALISING) | IN(XENBUS_INITWAIT) | IN(XENBUS_CLOSED))
 
 static bool in(unsigned states, enum xenbus_state state)
 {
-	return state >= 0 && (states & IN(state));
+	if (state == XENBUS_INVALID)
+		state = XENBUS_GONE;
+	return states & IN(state);
 }
 
 static enum xenbus_state backend_state(struct front *front)

@@ -21,13 +21,13 @@
 
 #define IMAGE_SPEC_MAX PATH_MAX
 
-enum image_operation { IMAGE_READ, IMAGE_WRITE, IMAGE_FLUSH };
+enum image_operation { IMAGE_READ, IMAGE_WRITE, IMAGE_FLUSH, IMAGE_DISCARD };
 
 /** One operation in flight. The caller owns it and leaves it alone until it is reaped. */
 struct image_op {
 	enum image_operation operation;
 	uint64_t offset_bytes;
-	uint64_t length_bytes; /* sum over iov; 0 for a flush */
+	uint64_t length_bytes; /* sum over iov; the extent of a discard; 0 for a flush */
 	struct iovec *iov;     /* may be changed while in flight (a partial transfer goes on) */
 	unsigned iovcnt;
 	void *owner; /* the caller's own */
@@ -54,6 +54,8 @@ struct image_facts {
 	bool direct;	/* O_DIRECT in use */
 	char note[96];	/* why not direct, when it was wanted; else empty */
 	bool can_flush; /* seen to work, of an opened image; of a probed one it says nothing */
+	bool can_discard;
+	uint32_t discard_granularity_bytes, discard_alignment_bytes; /* where it can */
 	bool is_device;
 	dev_t device; /* file: st_dev and st_ino (or st_rdev and 0 of a block device): identity */
 	ino_t inode;

@@ -12,16 +12,11 @@
 #include <sys/types.h>
 
 #include "msg.h"
+#include "offer.h"
 #include "ring.h"
 #include "stats.h"
 #include "store.h"
 #include "xenbus.h"
-
-/** What the frontend published for one queue. */
-struct inspected_queue {
-	uint32_t ring_refs[1u << RING_ORDER_MAX];
-	uint32_t port;
-};
 
 /** What XenStore says of a disk. Texts are printable. */
 struct inspection {
@@ -32,10 +27,7 @@ struct inspection {
 	char mode;		     /* 'r', 'w', or 0 when unknown */
 	uint64_t sectors;	     /* 0 when not known (yet) */
 	uint32_t sector_bytes;
-	enum ring_abi abi;
-	unsigned ring_order;
-	unsigned queues; /* 0: the frontend has not published a ring */
-	struct inspected_queue queue[STATS_QUEUES];
+	struct front_offer offer;
 	pid_t server;	/* live tap-serve, or 0 */
 	bool has_stats; /* also those that a server left behind */
 	struct stats_file stats;

@@ -44,11 +44,12 @@ static bool takes_part(const struct pages_use *use, bool fills)
 static unsigned describe(const struct pages *pages, const struct pages_use *use,
 			 xengnttab_grant_copy_segment_t *copies)
 {
+	const struct request_segment *segments = request_segments(use->request);
 	bool fills = request_fills_guest(use->request);
 	uint8_t *at = place_of(pages, use);
 
-	for (unsigned i = 0; i < use->request->nr_segments; i++) {
-		const struct request_segment *segment = &use->request->segment[i];
+	for (unsigned i = 0; i < request_count(use->request); i++) {
+		const struct request_segment *segment = &segments[i];
 		xengnttab_grant_copy_segment_t *copy = &copies[i];
 		union xengnttab_copy_ptr ours = {.virt = at};
 		union xengnttab_copy_ptr theirs = {
@@ -65,14 +66,14 @@ static unsigned describe(const struct pages *pages, const struct pages_use *use,
 		};
 		at += segment_bytes(segment);
 	}
-	return use->request->nr_segments;
+	return request_count(use->request);
 }
 
 /* After a call that worked, each segment tells of itself. */
 static void judge(struct pages *pages, struct pages_use *use,
 		  const xengnttab_grant_copy_segment_t *copies)
 {
-	for (unsigned i = 0; i < use->request->nr_segments; i++) {
+	for (unsigned i = 0; i < request_count(use->request); i++) {
 		if (copies[i].status == GNTST_okay)
 			pages->counters->pages_copied++;
 		else
@@ -99,7 +100,7 @@ static bool copy_direction(struct pages *pages, struct pages_use **uses, unsigne
 		if (!takes_part(uses[i], fills))
 			continue;
 		judge(pages, uses[i], copy);
-		copy += uses[i]->request->nr_segments;
+		copy += request_count(uses[i]->request);
 	}
 	return true;
 }
@@ -124,8 +125,8 @@ void pages_copy_acquire(struct pages *pages, struct pages_use **uses, unsigned n
 		uses[i]->status = 0;
 		uses[i]->iovcnt = 1;
 		uses[i]->iov[0] = (struct iovec){.iov_base = place_of(pages, uses[i])};
-		for (unsigned s = 0; s < request->nr_segments; s++)
-			uses[i]->iov[0].iov_len += segment_bytes(&request->segment[s]);
+		for (unsigned s = 0; s < request_count(request); s++)
+			uses[i]->iov[0].iov_len += segment_bytes(&request_segments(request)[s]);
 	}
 	copy_all(pages, uses, n, false);
 }

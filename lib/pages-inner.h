@@ -37,6 +37,9 @@ struct pages {
 	uint8_t *arena;
 	size_t arena_bytes;
 	xengnttab_grant_copy_segment_t *copies;
+
+	/* Copies of indirect pages, for a batch of slots. */
+	xengnttab_grant_copy_segment_t *indirect_copies;
 };
 
 static inline size_t segment_bytes(const struct request_segment *segment)
@@ -45,6 +48,9 @@ static inline size_t segment_bytes(const struct request_segment *segment)
 }
 
 /* Each pair returns as pages_open(), pages_close(), pages_acquire(), pages_release() do. */
+
+int pages_indirect_open(struct pages *pages);
+void pages_indirect_close(struct pages *pages);
 
 int pages_map_open(struct pages *pages);
 unsigned pages_map_close(struct pages *pages);

@@ -58,11 +58,11 @@ unsigned pages_map_close(struct pages *pages)
 /* Where the segments of @use are, its pages being mapped from @page on. */
 static void point_at(struct pages_use *use, uint8_t *page)
 {
-	const struct request *request = use->request;
+	const struct request_segment *segments = request_segments(use->request);
 
 	use->iovcnt = 0;
-	for (unsigned i = 0; i < request->nr_segments; i++, page += PAGE_BYTES) {
-		const struct request_segment *segment = &request->segment[i];
+	for (unsigned i = 0; i < request_count(use->request); i++, page += PAGE_BYTES) {
+		const struct request_segment *segment = &segments[i];
 		uint8_t *at = page + segment->first_sect * SECTOR_BYTES;
 		struct iovec *last = use->iovcnt ? &use->iov[use->iovcnt - 1] : NULL;
 
@@ -89,8 +89,8 @@ static bool map_direction(struct pages *pages, struct pages_use **uses, unsigned
 
 		if (request_fills_guest(request) != fills)
 			continue;
-		for (unsigned s = 0; s < request->nr_segments; s++)
-			pages->refs[count_pages++] = request->segment[s].gref;
+		for (unsigned s = 0; s < request_count(request); s++)
+			pages->refs[count_pages++] = request_segments(request)[s].gref;
 	}
 	if (!count_pages)
 		return true;
@@ -109,7 +109,7 @@ static bool map_direction(struct pages *pages, struct pages_use **uses, unsigned
 		if (request_fills_guest(uses[i]->request) != fills)
 			continue;
 		point_at(uses[i], page);
-		page += (size_t)uses[i]->request->nr_segments * PAGE_BYTES;
+		page += (size_t)request_count(uses[i]->request) * PAGE_BYTES;
 		uses[i]->mapping = mapping;
 		uses[i]->status = 0;
 		mapping->busy++;

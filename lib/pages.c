@@ -28,12 +28,17 @@ int pages_open(struct pages **out, enum pages_mode mode, uint32_t domid, unsigne
 		ret = -errno;
 		goto free_pages;
 	}
-	ret = mode == PAGES_MAP ? pages_map_open(pages) : pages_copy_open(pages);
+	ret = pages_indirect_open(pages);
 	if (ret)
 		goto close_gnttab;
+	ret = mode == PAGES_MAP ? pages_map_open(pages) : pages_copy_open(pages);
+	if (ret)
+		goto close_indirect;
 	*out = pages;
 	return 0;
 
+close_indirect:
+	pages_indirect_close(pages);
 close_gnttab:
 	xengnttab_close(pages->gnttab);
 free_pages:
@@ -51,6 +56,7 @@ unsigned pages_close(struct pages *pages)
 		mapped = pages_map_close(pages);
 	else
 		pages_copy_close(pages);
+	pages_indirect_close(pages);
 	xengnttab_close(pages->gnttab);
 	free(pages);
 	return mapped;

@@ -38,7 +38,7 @@ struct pages_mapping;
 struct pages_use {
 	unsigned slot;		       /* place in the arena, < slots; one use at a time */
 	const struct request *request; /* checked; at least one segment */
-	struct iovec *iov;	       /* room for request->nr_segments entries */
+	struct iovec *iov;	       /* room for request_count(request) entries */
 
 	/* Out, from pages_acquire(): */
 	int status; /* 0, or -EFAULT when a grant did not map or copy. After pages_release(): 0 or
@@ -62,6 +62,20 @@ int pages_open(struct pages **out, enum pages_mode mode, uint32_t domid, unsigne
  * 0 (XSA-71); they are unmapped now. NULL is fine.
  */
 unsigned pages_close(struct pages *pages);
+
+/** The segments of one indirect request, to be copied out of the guest's pages. */
+struct pages_indirect {
+	const struct request *request; /* request_check_indirect() was REQUEST_FINE */
+	struct request_segment *into;  /* room for request->indirect_segments */
+	int status;		       /* out: 0, or -EFAULT */
+};
+
+/**
+ * Copy the segments of @n indirect requests into private memory, whatever the mode: one grant copy
+ * for all of them. Only that copy is ever looked at (XSA-155), so that a guest may change its page
+ * as it likes.
+ */
+void pages_fetch_indirect(struct pages *pages, struct pages_indirect *fetches, unsigned n);
 
 /**
  * Make the pages of @n requests usable: fills iov, iovcnt and status of each. One bad request does

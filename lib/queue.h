@@ -26,14 +26,20 @@
 
 struct queue;
 
+/**
+ * Pages of requests in flight in one queue, at most (64 MiB): what a guest can make us hold. A
+ * queue of large requests takes fewer of them at a time than its ring has slots.
+ */
+#define QUEUE_PAGES_MAX 16384u
+
 /** What the two ends agreed on, for one queue. */
 struct queue_setup {
 	uint32_t domid;
 	uint32_t ring_refs[1u << RING_ORDER_MAX];
 	unsigned ring_order;
 	enum ring_abi abi;
-	uint32_t port; /* the frontend's event channel */
-	unsigned max_segments;
+	uint32_t port;	       /* the frontend's event channel */
+	unsigned max_segments; /* of one request: what was offered, indirect or not */
 	enum pages_mode mode;
 	struct image *image;
 	const struct request_limits
@@ -42,6 +48,15 @@ struct queue_setup {
 	/** Called once when the ring's indices became impossible: the queue has stopped fetching.
 	 */
 	void (*broken)(struct queue *queue, void *opaque);
+	/**
+	 * A barrier was fetched. No request after it is, until queue_release(). To be answered with
+	 * queue_hold() on every queue of the disk and then queue_run_barrier() on this one.
+	 */
+	void (*barrier)(struct queue *queue, void *opaque);
+	/** After queue_hold(): nothing is in flight (but a barrier that waits). */
+	void (*held)(struct queue *queue, void *opaque);
+	/** After queue_run_barrier(): it was answered. */
+	void (*barrier_done)(struct queue *queue, void *opaque);
 	/** Called once after queue_stop(), when nothing is in flight any more (at once if so
 	 * already). */
 	void (*drained)(struct queue *queue, void *opaque);
@@ -63,6 +78,15 @@ uint32_t queue_resume_index(const struct queue *queue);
 
 /** Begin: events are listened to, and what waits in the ring already is fetched. */
 int queue_start(struct queue *queue);
+
+/** Fetch nothing, until queue_release(); setup.held is called once nothing is in flight. */
+void queue_hold(struct queue *queue);
+
+/** Do the barrier that setup.barrier told of; every queue of the disk is held. */
+void queue_run_barrier(struct queue *queue);
+
+/** Go on fetching. */
+void queue_release(struct queue *queue);
 
 /** Stop fetching. What is in flight goes on and is answered; then setup.drained is called. */
 void queue_stop(struct queue *queue);

@@ -7,12 +7,15 @@
 static enum request_fault check_segments(const struct request *request,
 					 const struct request_limits *limits, uint64_t *sum_sectors)
 {
+	const struct request_segment *segments = request_segments(request);
+	unsigned count = request_count(request);
+
 	*sum_sectors = 0;
-	if (!request->nr_segments || request->nr_segments > limits->max_segments ||
-	    request->nr_segments > REQUEST_SEGMENTS_MAX)
+	if (request->operation != REQUEST_INDIRECT &&
+	    (!count || count > limits->max_segments || count > REQUEST_SEGMENTS_DIRECT))
 		return FAULT_SEGMENTS;
-	for (unsigned i = 0; i < request->nr_segments; i++) {
-		const struct request_segment *segment = &request->segment[i];
+	for (unsigned i = 0; i < count; i++) {
+		const struct request_segment *segment = &segments[i];
 
 		if (segment->first_sect > segment->last_sect || segment->last_sect >= PAGE_SECTORS)
 			return FAULT_BOUNDS;
@@ -52,26 +55,71 @@ static enum request_fault check_data(const struct request *request,
 	return REQUEST_FINE;
 }
 
-static enum request_fault check_flush(const struct request *request,
-				      const struct request_limits *limits, uint64_t *length_sectors)
+/* A flush or a barrier: with data it is a write, too. */
+static enum request_fault check_order(const struct request *request,
+				      const struct request_limits *limits, bool offered,
+				      uint64_t *length_sectors)
 {
-	if (request->nr_segments && limits->read_only)
-		return FAULT_READ_ONLY;
-	if (request->nr_segments || !limits->can_flush)
+	if (!offered)
 		return FAULT_OPERATION;
+	if (request->nr_segments)
+		return check_data(request, limits, length_sectors);
 	*length_sectors = 0;
+	return REQUEST_FINE;
+}
+
+static enum request_fault check_discard(const struct request *request,
+					const struct request_limits *limits,
+					uint64_t *length_sectors)
+{
+	enum request_fault fault;
+
+	if (!limits->can_discard)
+		return FAULT_OPERATION;
+	if (limits->read_only)
+		return FAULT_READ_ONLY;
+	if (!request->nr_sectors)
+		return FAULT_BOUNDS;
+	fault = check_place(request->sector, request->nr_sectors, limits);
+	if (!fault)
+		*length_sectors = request->nr_sectors;
+	return fault;
+}
+
+enum request_fault request_check_indirect(const struct request *request,
+					  const struct request_limits *limits)
+{
+	if (!limits->max_indirect_segments)
+		return FAULT_OPERATION;
+	if (request->indirect_operation != REQUEST_READ &&
+	    request->indirect_operation != REQUEST_WRITE)
+		return FAULT_OPERATION;
+	if (!request->indirect_segments || request->indirect_segments > REQUEST_SEGMENTS_MAX ||
+	    request->indirect_segments > limits->max_indirect_segments)
+		return FAULT_SEGMENTS;
 	return REQUEST_FINE;
 }
 
 enum request_fault request_check(const struct request *request, const struct request_limits *limits,
 				 uint64_t *length_sectors)
 {
+	enum request_fault fault;
+
 	switch (request->operation) {
+	case REQUEST_INDIRECT:
+		fault = request_check_indirect(request, limits);
+		if (!fault && !request->indirect)
+			fault = FAULT_GRANT;
+		return fault ? fault : check_data(request, limits, length_sectors);
 	case REQUEST_READ:
 	case REQUEST_WRITE:
 		return check_data(request, limits, length_sectors);
 	case REQUEST_FLUSH_DISKCACHE:
-		return check_flush(request, limits, length_sectors);
+		return check_order(request, limits, limits->can_flush, length_sectors);
+	case REQUEST_WRITE_BARRIER:
+		return check_order(request, limits, limits->can_barrier, length_sectors);
+	case REQUEST_DISCARD:
+		return check_discard(request, limits, length_sectors);
 	default:
 		return FAULT_OPERATION;
 	}

@@ -19,7 +19,7 @@
 struct layout {
 	uint8_t stride_bytes, response_bytes;
 	uint8_t id, sector, segments, nr_sectors; /* of a request */
-	uint8_t indirect_handle;
+	uint8_t indirect_handle, indirect_grefs;
 };
 
 #define AT_OPERATION	     0
@@ -39,6 +39,7 @@ static const struct layout layout_64 = {
 	.segments = 24,
 	.nr_sectors = 24,
 	.indirect_handle = 24,
+	.indirect_grefs = 28,
 };
 
 static const struct layout layout_32 = {
@@ -49,6 +50,7 @@ static const struct layout layout_32 = {
 	.segments = 20,
 	.nr_sectors = 20,
 	.indirect_handle = 20,
+	.indirect_grefs = 24,
 };
 
 #define SAME(offset, type, field) \
@@ -71,6 +73,11 @@ SAME(24, struct blkif_request_discard, nr_sectors);
 SAME(AT_NR_SEGMENTS, struct blkif_request_indirect, indirect_op);
 SAME(AT_INDIRECT_SEGMENTS, struct blkif_request_indirect, nr_segments);
 SAME(24, struct blkif_request_indirect, handle);
+SAME(28, struct blkif_request_indirect, indirect_grefs);
+_Static_assert(sizeof(struct request_segment) == SEGMENT_BYTES,
+	       "indirect pages are copied into it");
+_Static_assert(BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST == REQUEST_INDIRECT_PAGES,
+	       "as in xen/io/blkif.h");
 SAME(AT_RESPONSE_OP, struct blkif_response, operation);
 SAME(AT_RESPONSE_STATUS, struct blkif_response, status);
 #endif
@@ -189,6 +196,7 @@ void ring_slot_get_request(const struct ring *ring, uint32_t index, struct reque
 		out->indirect_operation = copy[AT_NR_SEGMENTS];
 		GET(copy, AT_INDIRECT_SEGMENTS, out->indirect_segments);
 		GET(copy, layout->indirect_handle, out->handle);
+		GET(copy, layout->indirect_grefs, out->indirect_gref);
 		break;
 	default:
 		out->nr_segments = copy[AT_NR_SEGMENTS];
@@ -215,6 +223,7 @@ void ring_slot_put_request(struct ring *ring, uint32_t index, const struct reque
 		copy[AT_NR_SEGMENTS] = request->indirect_operation;
 		PUT(copy, AT_INDIRECT_SEGMENTS, request->indirect_segments);
 		PUT(copy, layout->indirect_handle, request->handle);
+		PUT(copy, layout->indirect_grefs, request->indirect_gref);
 		break;
 	default:
 		copy[AT_NR_SEGMENTS] = request->nr_segments;

@@ -117,23 +117,23 @@ int ring_copy_take(const struct inspection *inspection, unsigned queue, struct r
 	int ret;
 
 	memset(out, 0, sizeof(*out));
-	if (!inspection->queues)
+	if (!inspection->offer.queues)
 		return err_set(e, -ENXIO, TAP_EXIT_NONE,
 			       "the frontend has published no ring (backend %s, frontend %s)",
 			       xenbus_state_text(inspection->backend_state),
 			       xenbus_state_text(inspection->frontend_state));
-	if (queue >= inspection->queues)
+	if (queue >= inspection->offer.queues)
 		return err_set(e, -ENXIO, TAP_EXIT_NONE, "there is no queue %u: the disk has %u",
-			       queue, inspection->queues);
+			       queue, inspection->offer.queues);
 	out->queue = queue;
-	out->abi = inspection->abi;
-	out->order = inspection->ring_order;
+	out->abi = inspection->offer.abi;
+	out->order = inspection->offer.ring_order;
 	msg_printable(inspection->disk.name, strlen(inspection->disk.name), out->disk,
 		      sizeof(out->disk));
 	out->bytes = calloc(1u << out->order, RING_PAGE_BYTES);
 	if (!out->bytes)
 		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "no memory for a copy of the ring");
-	ret = map_and_copy(inspection, inspection->queue[queue].ring_refs, out, e);
+	ret = map_and_copy(inspection, inspection->offer.queue[queue].ring_refs, out, e);
 	if (!ret)
 		ret = ring_setup(&out->ring, out->bytes, out->abi, out->order);
 	if (ret) {

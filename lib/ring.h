@@ -95,8 +95,8 @@ void ring_front_init(struct ring *ring);
 /** Slots that can take a request. */
 uint32_t ring_front_free(const struct ring *ring);
 /**
- * Encode into the next slot, whatever it says (segments beyond REQUEST_SEGMENTS_MAX have no place
- * in a slot and are left out). -ENOSPC without a free slot.
+ * Encode into the next slot, whatever it says (segments beyond REQUEST_SEGMENTS_DIRECT have no
+ * place in a slot and are left out). -ENOSPC without a free slot.
  */
 int ring_front_put(struct ring *ring, const struct request *request);
 /** Publish the requests put since the last push. True when the backend wants an event. */

@@ -212,22 +212,35 @@ static int remove_folder(const struct disk *disk, const char *folder)
 	return rmdir(folder) && errno != ENOENT ? -errno : 0;
 }
 
-int rundir_remove(const struct disk *disk)
+/* -ESTALE: another one removed it before our lock; what is there now may be somebody's claim. */
+static int try_remove(const struct disk *disk, const char *folder, const char *pid_path)
 {
-	char folder[PATH_MAX], pid_path[PATH_MAX];
-	int fd, ret = rundir_path(disk, NULL, folder);
+	int fd, ret;
 
-	if (!ret)
-		ret = rundir_path(disk, "pid", pid_path);
-	if (ret)
-		return ret;
 	/* Under the claim's own lock: no server can start in the middle. */
 	fd = open(pid_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	ret = lock_byte(fd, BYTE_CLAIM);
+	if (!ret && !is_current(fd, pid_path))
+		ret = -ESTALE;
 	if (!ret)
 		ret = remove_folder(disk, folder);
 	close(fd);
+	return ret;
+}
+
+int rundir_remove(const struct disk *disk)
+{
+	char folder[PATH_MAX], pid_path[PATH_MAX];
+	int ret = rundir_path(disk, NULL, folder);
+
+	if (!ret)
+		ret = rundir_path(disk, "pid", pid_path);
+	if (ret)
+		return ret;
+	do {
+		ret = try_remove(disk, folder, pid_path);
+	} while (ret == -ESTALE);
 	return ret;
 }

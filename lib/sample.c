@@ -40,7 +40,7 @@ static void take_stats(const struct inspection *in, struct sample *out)
 static void take_rings(const struct inspection *in, struct sample *out)
 {
 	out->source = SAMPLE_RING;
-	for (unsigned i = 0; i < in->queues; i++) {
+	for (unsigned i = 0; i < in->offer.queues; i++) {
 		struct verdict_facts facts;
 		struct ring_indices at;
 		struct ring_copy copy;
@@ -56,7 +56,7 @@ static void take_rings(const struct inspection *in, struct sample *out)
 			out->state = "broken";
 		out->in_flight += facts.outstanding;
 		out->ring[out->rings++] = (struct sample_ring){
-			.identity = in->queue[i],
+			.identity = in->offer.queue[i],
 			.req_prod = at.req_prod,
 			.rsp_prod = at.rsp_prod,
 		};
@@ -83,7 +83,7 @@ int sample_disk(struct store *store, const struct disk *disk, struct sample *out
 		out->state = "malformed";
 	if (in->has_stats && (in->server || ours))
 		take_stats(in, out);
-	else if (in->queues)
+	else if (in->offer.queues)
 		take_rings(in, out);
 	out->taken_ns = now_ns();
 	free(in);

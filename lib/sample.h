@@ -24,7 +24,7 @@ enum sample_source {
 };
 
 struct sample_ring {
-	struct inspected_queue identity; /* another one means another ring */
+	struct front_queue identity; /* another one means another ring */
 	uint32_t req_prod, rsp_prod;
 };
 

@@ -55,8 +55,8 @@ unsigned slot_segments(const struct request *request)
 {
 	if (request->operation == REQUEST_DISCARD || request->operation == REQUEST_INDIRECT)
 		return 0;
-	return request->nr_segments < REQUEST_SEGMENTS_MAX ? request->nr_segments
-							   : REQUEST_SEGMENTS_MAX;
+	return request->nr_segments < REQUEST_SEGMENTS_DIRECT ? request->nr_segments
+							      : REQUEST_SEGMENTS_DIRECT;
 }
 
 uint64_t slot_sectors(const struct request *request)

@@ -24,7 +24,8 @@
 	40 /* latency: bucket b counts [2^b, 2^(b+1)) ns, the last one everything above */
 #define STATS_QUEUES 16
 
-enum stats_op { STATS_READ, STATS_WRITE, STATS_FLUSH, STATS_OTHER, STATS_OPS };
+/** A barrier counts as a flush. */
+enum stats_op { STATS_READ, STATS_WRITE, STATS_FLUSH, STATS_DISCARD, STATS_OPS };
 
 /** One kind of operation of one queue. */
 struct stats_op_counters {

@@ -237,8 +237,9 @@ stat_of()
 		wait_for_node "$error"
 		xenstore-read "$error" | grep -q -- "$1"
 		grep -q -- "web1/xvda: .*$1" serve.log
-		xenstore-rm "$error"
 		xenstore-write "$dir/state" 1
+		wait_for_node "$(back)/state" 2
+		xenstore-rm "$error"
 	}
 	publish 99999 1 x86_64-abi
 	error_has 'ring-ref 99999'

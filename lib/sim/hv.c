@@ -13,6 +13,8 @@
 #include "folder.h"
 #include "hv-state.h"
 
+#define EVENTS_MAX 64
+
 int hv_watch(struct hv *hv, struct source *source, uint32_t events)
 {
 	struct epoll_event e = {.events = events, .data.ptr = source};
@@ -106,17 +108,25 @@ static int start(struct hv *hv, int control)
 	return ret < 0 ? ret : process_start_xenstored(hv);
 }
 
-/* One event per turn: a handler may free the source of the next. */
+/*
+ * One event per turn: a handler may free the source of the next. An end of a connection goes first:
+ * what a process held is free before a request that was made after its death is looked at.
+ */
 static void loop(struct hv *hv)
 {
 	while (!hv->done) {
-		struct epoll_event e;
-		int n = epoll_wait(hv->epoll, &e, 1, -1);
+		struct epoll_event events[EVENTS_MAX];
+		int n = epoll_wait(hv->epoll, events, EVENTS_MAX, -1), first = 0;
+		struct source *source;
 
-		if (n == 1) {
-			struct source *source = e.data.ptr;
-			source->ready(hv, source, e.events);
+		if (n <= 0)
+			continue;
+		for (int i = n - 1; i >= 0; i--) {
+			if (events[i].events & EPOLLHUP)
+				first = i;
 		}
+		source = events[first].data.ptr;
+		source->ready(hv, source, events[first].events);
 	}
 }
 

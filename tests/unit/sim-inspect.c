@@ -77,9 +77,9 @@ static void one_ring(void **state)
 	set_indices(&scene, 0, (struct ring_indices){9, 8, 7, 6});
 	scene.guest.page[0][4095] = 0x5a;
 	assert_int_equal(look(&scene), 0);
-	assert_int_equal(scene.in.queues, 1);
-	assert_int_equal(scene.in.queue[0].port, 17);
-	assert_int_equal(scene.in.queue[0].ring_refs[0], scene.guest.gref[0]);
+	assert_int_equal(scene.in.offer.queues, 1);
+	assert_int_equal(scene.in.offer.queue[0].port, 17);
+	assert_int_equal(scene.in.offer.queue[0].ring_refs[0], scene.guest.gref[0]);
 	assert_int_equal(scene.in.frontend_state, XENBUS_CONNECTED);
 	assert_int_equal(ring_copy_take(&scene.in, 0, &copy, &scene.e), 0);
 	assert_string_equal(copy.disk, "web1/xvda");
@@ -129,8 +129,8 @@ static void several_queues_and_pages(void **state)
 		scene.guest.page[i][4000] = (uint8_t)i;
 	}
 	assert_int_equal(look(&scene), 0);
-	assert_int_equal(scene.in.queues, 2);
-	assert_int_equal(scene.in.queue[1].port, 21);
+	assert_int_equal(scene.in.offer.queues, 2);
+	assert_int_equal(scene.in.offer.queue[1].port, 21);
 	assert_int_equal(ring_copy_take(&scene.in, 1, &copy, &scene.e), 0);
 	assert_int_equal(copy.ring.slots, 64);
 	assert_int_equal(copy.bytes[4000], 2);
@@ -182,7 +182,7 @@ static void malformed_nodes(void **state)
 		put(&scene, last ? "ring-ref" : rows[i].key, last ? huge : rows[i].value);
 		ret = look(&scene);
 		if (ret != -EPROTO || scene.e.exit != TAP_EXIT_FOUND ||
-		    !strstr(scene.e.what, blamed) || scene.in.queues)
+		    !strstr(scene.e.what, blamed) || scene.in.offer.queues)
 			fail_msg("row %zu: %d, '%s'", i, ret, scene.e.what);
 		assert_int_equal(sample_disk(scene.store, &scene.disk, &sample), 0);
 		assert_string_equal(sample.state, "malformed");
@@ -199,7 +199,7 @@ static void no_ring_yet(void **state)
 
 	begin(&scene, 0);
 	assert_int_equal(look(&scene), 0);
-	assert_int_equal(scene.in.queues, 0);
+	assert_int_equal(scene.in.offer.queues, 0);
 	assert_int_equal(ring_copy_take(&scene.in, 0, &copy, &scene.e), -ENXIO);
 	assert_non_null(strstr(scene.e.what, "published no ring"));
 	put(&scene, "ring-ref", "8");
@@ -220,10 +220,10 @@ static void no_protocol_node(void **state)
 	assert_int_equal(store_path(path, "%s/protocol", scene.disk.frontend), 0);
 	assert_int_equal(store_remove(scene.store, XBT_NULL, path), 0);
 	assert_int_equal(look(&scene), 0);
-	assert_int_equal(scene.in.abi, RING_ABI_X86_32);
+	assert_int_equal(scene.in.offer.abi, RING_ABI_X86_32);
 	strcpy(scene.disk.kind, "qdisk");
 	assert_int_equal(look(&scene), 0);
-	assert_int_equal(scene.in.abi, RING_ABI_NATIVE);
+	assert_int_equal(scene.in.offer.abi, RING_ABI_NATIVE);
 	end(&scene);
 }
 

@@ -61,7 +61,7 @@ static struct request whole(uint8_t operation, uint8_t n, uint64_t sector)
 {
 	struct request request = {.operation = operation, .nr_segments = n, .sector = sector};
 
-	for (unsigned i = 0; i < REQUEST_SEGMENTS_MAX; i++)
+	for (unsigned i = 0; i < REQUEST_SEGMENTS_DIRECT; i++)
 		request.segment[i] = (struct request_segment){i, 0, 7};
 	return request;
 }
@@ -200,8 +200,93 @@ static void flushes(void **state)
 	for (unsigned n = 1; n < 256; n++) {
 		struct request data = whole(REQUEST_FLUSH_DISKCACHE, (uint8_t)n, 0);
 
-		expect(&data, &plain, FAULT_OPERATION, 0);
+		expect(&data, &plain, n > 11 ? FAULT_SEGMENTS : REQUEST_FINE, n * 8u);
 		expect(&data, &no_flush, FAULT_OPERATION, 0);
+	}
+}
+
+/* With data it is a write, wherever it is offered; without it has no place on the disk. */
+static void barriers(void **state)
+{
+	struct request_limits limits = plain, reading = read_only;
+	struct request empty = {.operation = REQUEST_WRITE_BARRIER, .sector = UINT64_MAX};
+	struct request data = whole(REQUEST_WRITE_BARRIER, 2, 0);
+	struct request beyond = whole(REQUEST_WRITE_BARRIER, 1, DISK_SECTORS);
+
+	expect(&empty, &limits, FAULT_OPERATION, 0);
+	limits.can_barrier = reading.can_barrier = true;
+	expect(&empty, &limits, REQUEST_FINE, 0);
+	expect(&empty, &reading, REQUEST_FINE, 0);
+	expect(&data, &limits, REQUEST_FINE, 16);
+	expect(&data, &reading, FAULT_READ_ONLY, 0);
+	expect(&beyond, &limits, FAULT_CAPACITY, 0);
+}
+
+static void discards(void **state)
+{
+	static const struct {
+		uint64_t sector, nr_sectors;
+		enum request_fault fault;
+	} rows[] = {
+		{0, 1, REQUEST_FINE},
+		{0, DISK_SECTORS, REQUEST_FINE},
+		{DISK_SECTORS - 1, 1, REQUEST_FINE},
+		{0, 0, FAULT_BOUNDS},
+		{1, DISK_SECTORS, FAULT_CAPACITY},
+		{DISK_SECTORS, 1, FAULT_CAPACITY},
+		{1, UINT64_MAX, FAULT_CAPACITY},
+		{UINT64_MAX, UINT64_MAX, FAULT_CAPACITY},
+	};
+	struct request_limits limits = plain, reading = read_only;
+
+	limits.can_discard = reading.can_discard = true;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct request request = {.operation = REQUEST_DISCARD,
+					  .sector = rows[i].sector,
+					  .nr_sectors = rows[i].nr_sectors};
+
+		expect(&request, &limits, rows[i].fault, rows[i].nr_sectors);
+		expect(&request, &plain, FAULT_OPERATION, 0);
+		expect(&request, &reading, FAULT_READ_ONLY, 0);
+	}
+}
+
+static void indirect(void **state)
+{
+	static const struct {
+		uint8_t inner;
+		uint16_t count;
+		enum request_fault fault;
+	} rows[] = {
+		{REQUEST_READ, 1, REQUEST_FINE},
+		{REQUEST_WRITE, 32, REQUEST_FINE},
+		{REQUEST_READ, 0, FAULT_SEGMENTS},
+		{REQUEST_READ, 33, FAULT_SEGMENTS},
+		{REQUEST_READ, 65535, FAULT_SEGMENTS},
+		{REQUEST_WRITE_BARRIER, 1, FAULT_OPERATION},
+		{REQUEST_FLUSH_DISKCACHE, 1, FAULT_OPERATION},
+		{REQUEST_DISCARD, 1, FAULT_OPERATION},
+		{REQUEST_INDIRECT, 1, FAULT_OPERATION},
+		{255, 1, FAULT_OPERATION},
+	};
+	struct request_segment segments[32];
+	struct request_limits limits = plain;
+
+	for (size_t i = 0; i < ARRAY_SIZE(segments); i++)
+		segments[i] = (struct request_segment){(uint32_t)i, 0, 7};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct request request = {.operation = REQUEST_INDIRECT,
+					  .indirect_operation = rows[i].inner,
+					  .indirect_segments = rows[i].count,
+					  .indirect = segments};
+
+		limits.max_indirect_segments = 0;
+		expect(&request, &limits, FAULT_OPERATION, 0);
+		limits.max_indirect_segments = 32;
+		assert_int_equal(request_check_indirect(&request, &limits), rows[i].fault);
+		expect(&request, &limits, rows[i].fault, rows[i].count * 8u);
+		request.indirect = NULL;
+		expect(&request, &limits, rows[i].fault ? rows[i].fault : FAULT_GRANT, 0);
 	}
 }
 
@@ -211,7 +296,7 @@ static void other_operations(void **state)
 		struct request request = whole((uint8_t)operation, 1, 0);
 
 		if (operation == REQUEST_READ || operation == REQUEST_WRITE ||
-		    operation == REQUEST_FLUSH_DISKCACHE)
+		    operation == REQUEST_FLUSH_DISKCACHE || operation == REQUEST_INDIRECT)
 			continue;
 		expect(&request, &plain, FAULT_OPERATION, 0);
 		expect(&request, &read_only, FAULT_OPERATION, 0);
@@ -244,15 +329,12 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(segment_counts),
-		cmocka_unit_test(segment_bounds),
-		cmocka_unit_test(capacity),
-		cmocka_unit_test(alignment),
-		cmocka_unit_test(read_only_disk),
-		cmocka_unit_test(flushes),
-		cmocka_unit_test(other_operations),
-		cmocka_unit_test(statuses),
-		cmocka_unit_test(names),
+		cmocka_unit_test(segment_counts), cmocka_unit_test(segment_bounds),
+		cmocka_unit_test(capacity),	  cmocka_unit_test(alignment),
+		cmocka_unit_test(read_only_disk), cmocka_unit_test(flushes),
+		cmocka_unit_test(barriers),	  cmocka_unit_test(discards),
+		cmocka_unit_test(indirect),	  cmocka_unit_test(other_operations),
+		cmocka_unit_test(statuses),	  cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,7 +116,7 @@ static void same(const struct request *a, const struct request *b)
 	assert_int_equal(a->handle, b->handle);
 	assert_int_equal(a->sector, b->sector);
 	assert_int_equal(a->nr_sectors, b->nr_sectors);
-	for (unsigned i = 0; i < REQUEST_SEGMENTS_MAX; i++) {
+	for (unsigned i = 0; i < REQUEST_SEGMENTS_DIRECT; i++) {
 		assert_int_equal(a->segment[i].gref, b->segment[i].gref);
 		assert_int_equal(a->segment[i].first_sect, b->segment[i].first_sect);
 		assert_int_equal(a->segment[i].last_sect, b->segment[i].last_sect);
