@@ -244,11 +244,11 @@ stat_of()
 	publish 99999 1 x86_64-abi
 	error_has 'ring-ref 99999'
 	publish -1 1 x86_64-abi
-	error_has "'ring-ref'"
+	error_has "/ring-ref'"
 	publish 8 4000000000 x86_64-abi
-	error_has "'event-channel'"
+	error_has "/event-channel'"
 	publish 8 7 sparc-abi
-	error_has "'protocol'"
+	error_has "/protocol'"
 	[[ $(xenstore-read "$(back)/state") != 4 ]]
 	GUEST=2 front verify xvda --ops 500
 	xenstore-rm "$dir/ring-ref"
