@@ -245,9 +245,21 @@ holder: xenevtchn_open: Too many open files"
 	status_is 1
 }
 
-@test "daemons that COMMAND leaves are ended" {
-	try tap-sim bash -c 'setsid sleep 1000 & setsid bash -c "trap : TERM; sleep 1001 & wait; wait" & exit 0'
+@test "daemons that COMMAND leaves are asked to end, then killed" {
+	mkfifo up up2
+	try tap-sim bash -c '
+		setsid bash -c "trap \"echo >asked; exit\" TERM; echo >up; sleep 1000 & wait" &
+		read -r _ <up
+		setsid bash -c "trap \"\" TERM; echo >up2; exec sleep 1001" &
+		read -r _ <up2'
 	status_is 0
+	[[ -e asked ]]
+}
+
+@test "COMMAND is in the process group of tap-sim: it may use the terminal" {
+	try tap-sim sh -c 'ps -o pgid= -p $$'
+	status_is 0
+	stdout_is "$(ps -o pgid= -p "$BASHPID")"
 }
 
 @test "SIGTERM goes to COMMAND" {
