@@ -79,16 +79,12 @@ bool stale_ring_is_gone(struct store *store, xs_transaction_t tx, const struct d
 
 /* --- disks ------------------------------------------------------------------------------------ */
 
-static bool is_half_attached(struct store *store, xs_transaction_t tx, const struct disk *disk,
-			     bool *waiting)
+static bool waiter_died(struct store *store, xs_transaction_t tx, const struct disk *disk)
 {
 	char waiter[STORE_VALUE_MAX];
 
-	*waiting = false;
-	if (store_read_in(store, tx, disk->backend, NODE_ATTACHING, waiter) <= 0)
-		return false;
-	*waiting = waiter_is_alive(waiter);
-	return !*waiting;
+	return store_read_in(store, tx, disk->backend, NODE_ATTACHING, waiter) > 0 &&
+	       !waiter_is_alive(waiter);
 }
 
 enum stale_reason stale_reason_of(struct store *store, xs_transaction_t tx, const struct disk *disk)
@@ -96,7 +92,7 @@ enum stale_reason stale_reason_of(struct store *store, xs_transaction_t tx, cons
 	enum xenbus_state back = xenbus_state_in(store, tx, disk->backend);
 	enum xenbus_state front = xenbus_state_in(store, tx, disk->frontend);
 	bool served = disk_has_other_server(disk) || rundir_server(disk);
-	bool waiting, rest = frontend_is_at_rest(front);
+	bool rest = frontend_is_at_rest(front);
 	uint64_t online = 1;
 
 	if (disk_is_libxls(store, tx, disk))
@@ -106,10 +102,8 @@ enum stale_reason stale_reason_of(struct store *store, xs_transaction_t tx, cons
 	if (!store_exists(store, tx, disk->frontend))
 		return STALE_NO_FRONTEND;
 	/* Connected is what its attach waited for, whether it lived to see it or not. */
-	if (is_half_attached(store, tx, disk, &waiting) && (back != XENBUS_CONNECTED || rest))
+	if (waiter_died(store, tx, disk) && (back != XENBUS_CONNECTED || rest))
 		return STALE_HALF_ATTACHED;
-	if (waiting)
-		return STALE_NOT;
 	if (!rest)
 		return stale_ring_is_gone(store, tx, disk) ? STALE_RING_GONE : STALE_NOT;
 	store_read_number(store, tx, disk->backend, "online", 0, 1, &online);

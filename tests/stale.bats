@@ -240,6 +240,13 @@ await_end()
 	[[ $(xenstore-read /local/domain/0/backend/tap/2/51712/online) == 1 ]]
 }
 
+@test "a frontend whose backend is in another domain is that domain's affair" {
+	xenstore-write $FRONT/backend /local/domain/2/backend/tap/1/51712
+	try tap-attach --stale
+	status_is 0
+	stdout_is ''
+}
+
 @test "a run-time folder without a disk; others' folders stay" {
 	make_image 1M
 	attach
