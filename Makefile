@@ -133,7 +133,7 @@ check-asan:
 
 # The tools that a test runs are wrappers, made here, of those in B.
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
-VALGRIND_BATS = tests/attach.bats tests/serve.bats tests/inspect.bats
+VALGRIND_BATS = tests/serve.bats tests/map.bats tests/ring.bats
 check-valgrind:
 	@tests/need check $(B)
 	@$(MAKE) --no-print-directory programs
