@@ -18,7 +18,15 @@
 
 extern char **environ;
 
-enum { KEY_KIND = 256, KEY_DATA_PATH, KEY_READY_FD, KEY_RUN, KEY_PIDFILE, KEY_BUFFERED };
+enum {
+	KEY_KIND = 256,
+	KEY_DATA_PATH,
+	KEY_READY_FD,
+	KEY_RUN,
+	KEY_PIDFILE,
+	KEY_BUFFERED,
+	KEY_THREADS
+};
 
 static const struct option_row options[] = {
 	{'a', "all", NULL,
@@ -33,6 +41,10 @@ static const struct option_row options[] = {
 	 OPT_COMPLETE_WORDS, "map copy"},
 	{KEY_BUFFERED, "buffered", NULL,
 	 "Go through the page cache, also where the file system could do direct I/O."},
+	{KEY_THREADS, "threads", "N",
+	 "Serve the queues of all disks in N threads, in turn. With 1, the default, the thread "
+	 "that "
+	 "watches XenStore serves them as well."},
 	{KEY_READY_FD, "ready-fd", "N",
 	 "Write a newline to descriptor N and close it, once all disks named are offered to their "
 	 "guests."},
@@ -123,6 +135,11 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 			return err_set(e, -EINVAL, TAP_EXIT_USAGE,
 				       "--data-path: '%s' is neither map nor copy", arg);
 		config->server.mode = strcmp(arg, "map") ? PAGES_COPY : PAGES_MAP;
+		return 0;
+	case KEY_THREADS:
+		if (opt_number("--threads", arg, 1, SERVER_THREADS_MAX, &number, e) < 0)
+			return -EINVAL;
+		config->server.threads = (unsigned)number;
 		return 0;
 	case KEY_READY_FD:
 		if (opt_number("--ready-fd", arg, 0, INT16_MAX, &number, e) < 0)

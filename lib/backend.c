@@ -112,6 +112,7 @@ static void queue_drained(struct queue *queue, void *opaque)
 {
 	struct backend *backend = opaque;
 
+	barrier_gone(&backend->barrier, queue);
 	if (--backend->draining == 0)
 		finish_drain(backend);
 }
@@ -154,7 +155,7 @@ static void queue_held(struct queue *queue, void *opaque)
 {
 	struct backend *backend = opaque;
 
-	barrier_held(&backend->barrier);
+	barrier_held(&backend->barrier, queue);
 }
 
 static void queue_barrier_done(struct queue *queue, void *opaque)
@@ -175,7 +176,7 @@ static int open_queues(struct backend *backend, const struct front_offer *offer,
 					: backend->limits.max_segments,
 		.mode = backend->host->mode,
 		.image = backend->image,
-		.limits = &backend->limits,
+		.limits = backend->limits,
 		.broken = queue_broken,
 		.barrier = queue_barrier,
 		.held = queue_held,
@@ -190,7 +191,9 @@ static int open_queues(struct backend *backend, const struct front_offer *offer,
 		memcpy(setup.ring_refs, offer->queue[i].ring_refs, sizeof(setup.ring_refs));
 		setup.port = offer->queue[i].port;
 		setup.stats = &backend->stats->queue[i];
-		ret = queue_open(&backend->queue[i], &setup, backend->host->loop, e);
+		ret = queue_open(&backend->queue[i], &setup,
+				 backend->host->pick_loop(backend->host->opaque),
+				 backend->host->loop, e);
 		if (ret < 0) {
 			close_queues(backend);
 			return ret;
@@ -200,22 +203,14 @@ static int open_queues(struct backend *backend, const struct front_offer *offer,
 	return 0;
 }
 
-static int start_queues(struct backend *backend, struct err *e)
+static void start_queues(struct backend *backend)
 {
 	barrier_reset(&backend->barrier, backend->queue, backend->queues);
-	for (unsigned i = 0; i < backend->queues; i++) {
-		int ret = queue_start(backend->queue[i]);
-
-		if (ret < 0) {
-			close_queues(backend);
-			return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot wait for events: %s",
-				       strerror(-ret));
-		}
-	}
+	for (unsigned i = 0; i < backend->queues; i++)
+		queue_start(backend->queue[i]);
 	backend->stats->queues = backend->queues;
 	backend->stats->connected = 1;
 	backend->stats->stopped_clean = 0;
-	return 0;
 }
 
 static void fail(struct backend *backend, const struct err *e)
@@ -234,10 +229,11 @@ static void connect_front(struct backend *backend)
 	backend_publish_features(store, &backend->disk, &backend->config,
 				 image_facts(backend->image));
 	if (backend_offer_read(store, &backend->disk, &backend->config.caps, &offer, &e) < 0 ||
-	    open_queues(backend, &offer, &e) < 0 || start_queues(backend, &e) < 0) {
+	    open_queues(backend, &offer, &e) < 0) {
 		fail(backend, &e);
 		return;
 	}
+	start_queues(backend);
 	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
 	xenbus_clear_error(store, backend->disk.backend);
 	if (backend_publish_connected(store, &backend->disk, &backend->config,
@@ -281,10 +277,9 @@ static int resume_front(struct backend *backend, struct err *e)
 		return -EUCLEAN;
 	}
 	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
-	ret = start_queues(backend, e);
-	if (!ret)
-		log_line(backend->host->log, LOG_NOTICE, backend->disk.name, "resumed");
-	return ret;
+	start_queues(backend);
+	log_line(backend->host->log, LOG_NOTICE, backend->disk.name, "resumed");
+	return 0;
 }
 
 /* --- the states of xenbus ------------------------------------------------------------------- */
@@ -379,6 +374,8 @@ static int resize(struct backend *backend, struct err *e)
 			       sectors, old);
 	backend->limits.sectors = sectors;
 	backend->stats->size_sectors = sectors;
+	for (unsigned i = 0; i < backend->queues; i++)
+		queue_set_limits(backend->queue[i], &backend->limits);
 	if (sectors == old)
 		return 0;
 	ret = backend_publish_size(backend->host->store, &backend->disk, sectors,

@@ -33,7 +33,8 @@ struct backend;
  */
 struct backend_host {
 	struct store *store;
-	struct loop *loop;
+	struct loop *loop;			 /* of the control thread */
+	struct loop *(*pick_loop)(void *opaque); /* where the next queue is to be served */
 	const struct log *log;
 	enum pages_mode mode;
 	bool buffered; /* do not try O_DIRECT */

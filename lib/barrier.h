@@ -16,9 +16,11 @@
 struct barrier {
 	struct queue **queues; /* of the disk */
 	unsigned n;
-	unsigned held;
 	bool active;
-	bool asked[STATS_QUEUES]; /* by queue: its barrier waits */
+	/* By queue. */
+	bool asked[STATS_QUEUES]; /* its barrier waits */
+	bool held[STATS_QUEUES];
+	bool gone[STATS_QUEUES]; /* drained for good */
 };
 
 /** Begin anew for @n queues, none of which has a barrier. */
@@ -26,7 +28,8 @@ void barrier_reset(struct barrier *barrier, struct queue **queues, unsigned n);
 
 /* What queue.h's callbacks of the same meaning are answered with. */
 void barrier_asked(struct barrier *barrier, const struct queue *queue);
-void barrier_held(struct barrier *barrier);
+void barrier_held(struct barrier *barrier, const struct queue *queue);
 void barrier_done(struct barrier *barrier, const struct queue *queue);
+void barrier_gone(struct barrier *barrier, const struct queue *queue);
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -17,20 +19,76 @@ struct loop {
 	/* What this turn took from epoll; loop_remove() blanks what must not be called any more. */
 	struct epoll_event events[EVENTS_MAX];
 	int event_count;
+	/* What other threads post, under the lock. */
+	pthread_mutex_t lock;
+	pthread_cond_t post_done;
+	struct loop_task *posted, **posted_end;
+	struct loop_task *running_post;
+	pthread_t running_in;
+	struct loop_source post_source;
 };
+
+static bool unlink_task(struct loop_task **list, struct loop_task *task)
+{
+	for (; *list; list = &(*list)->next) {
+		if (*list == task) {
+			*list = task->next;
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct loop_task *next_post(struct loop *loop)
+{
+	struct loop_task *task;
+
+	pthread_mutex_lock(&loop->lock);
+	task = loop->posted;
+	loop->running_post = task;
+	if (task) {
+		loop->posted = task->next;
+		if (!loop->posted)
+			loop->posted_end = &loop->posted;
+		task->posted = false;
+		loop->running_in = pthread_self();
+	}
+	pthread_cond_broadcast(&loop->post_done);
+	pthread_mutex_unlock(&loop->lock);
+	return task;
+}
+
+static void posts_ready(struct loop_source *source, uint32_t events)
+{
+	struct loop *loop = source->owner;
+	struct loop_task *task;
+	eventfd_t count;
+
+	eventfd_read(source->fd, &count);
+	while ((task = next_post(loop)))
+		task->run(task);
+}
 
 int loop_open(struct loop **out)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
-	int ret;
+	int ret = 0;
 
 	if (!loop)
 		return -ENOMEM;
 	loop->due_end = &loop->due;
+	loop->posted_end = &loop->posted;
+	pthread_mutex_init(&loop->lock, NULL);
+	pthread_cond_init(&loop->post_done, NULL);
+	loop->post_source = (struct loop_source){
+		.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = posts_ready, .owner = loop};
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0) {
+	if (loop->epoll_fd < 0 || loop->post_source.fd < 0)
 		ret = -errno;
-		free(loop);
+	if (!ret)
+		ret = loop_add(loop, &loop->post_source, EPOLLIN);
+	if (ret) {
+		loop_close(loop);
 		return ret;
 	}
 	*out = loop;
@@ -41,8 +99,41 @@ void loop_close(struct loop *loop)
 {
 	if (!loop)
 		return;
-	close(loop->epoll_fd);
+	if (loop->post_source.fd >= 0)
+		close(loop->post_source.fd);
+	if (loop->epoll_fd >= 0)
+		close(loop->epoll_fd);
+	pthread_cond_destroy(&loop->post_done);
+	pthread_mutex_destroy(&loop->lock);
 	free(loop);
+}
+
+void loop_post(struct loop *loop, struct loop_task *task)
+{
+	pthread_mutex_lock(&loop->lock);
+	if (!task->posted) {
+		task->posted = true;
+		task->next = NULL;
+		*loop->posted_end = task;
+		loop->posted_end = &task->next;
+	}
+	eventfd_write(loop->post_source.fd, 1);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+void loop_unpost(struct loop *loop, struct loop_task *task)
+{
+	pthread_mutex_lock(&loop->lock);
+	if (task->posted) {
+		unlink_task(&loop->posted, task);
+		loop->posted_end = &loop->posted;
+		while (*loop->posted_end)
+			loop->posted_end = &(*loop->posted_end)->next;
+		task->posted = false;
+	}
+	while (loop->running_post == task && !pthread_equal(loop->running_in, pthread_self()))
+		pthread_cond_wait(&loop->post_done, &loop->lock);
+	pthread_mutex_unlock(&loop->lock);
 }
 
 static int control(struct loop *loop, int how, struct loop_source *source, uint32_t events)
@@ -79,17 +170,6 @@ void loop_defer(struct loop *loop, struct loop_task *task)
 	task->next = NULL;
 	*loop->due_end = task;
 	loop->due_end = &task->next;
-}
-
-static bool unlink_task(struct loop_task **list, struct loop_task *task)
-{
-	for (; *list; list = &(*list)->next) {
-		if (*list == task) {
-			*list = task->next;
-			return true;
-		}
-	}
-	return false;
 }
 
 void loop_cancel(struct loop *loop, struct loop_task *task)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loop - an event loop on epoll: descriptors, signals, timers. Level-triggered, single-threaded.
+ * loop - an event loop on epoll: descriptors, signals, timers. Level-triggered. One thread runs it;
+ * from others there is loop_post() alone.
  */
 #ifndef TAP_LOOP_H
 #define TAP_LOOP_H
@@ -35,7 +36,7 @@ struct loop_task {
 	void (*run)(struct loop_task *task);
 	void *owner;
 	struct loop_task *next;
-	bool due;
+	bool due, posted;
 };
 
 /**
@@ -47,6 +48,18 @@ void loop_defer(struct loop *loop, struct loop_task *task);
 
 /** Forget a task that may be due. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
+
+/**
+ * From any thread: have @task run by the loop's thread, soon. Posting one that waits already
+ * changes nothing; one that runs now runs again. A task is either deferred or posted, not both.
+ */
+void loop_post(struct loop *loop, struct loop_task *task);
+
+/**
+ * From any thread: afterwards @task does not run, nor is it running, unless the caller is inside
+ * it. What it belongs to may be freed.
+ */
+void loop_unpost(struct loop *loop, struct loop_task *task);
 
 /**
  * Run until loop_stop(), to the end of the turn in which that was called (or at once, when it was

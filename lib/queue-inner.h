@@ -6,6 +6,7 @@
 #ifndef TAP_QUEUE_INNER_H
 #define TAP_QUEUE_INNER_H
 
+#include <pthread.h>
 #include <sys/queue.h>
 
 #include "channel.h"
@@ -29,9 +30,32 @@ struct slot {
 };
 TAILQ_HEAD(slot_list, slot);
 
+/** What the control thread wants of a queue. */
+struct queue_orders {
+	bool start, stop, run_barrier; /* to be done once */
+	bool hold;		       /* for as long as it is set ... */
+	unsigned holds;		       /* ... and each time anew that it was */
+	bool new_limits;
+	struct request_limits limits;
+};
+
+/** What a queue has to tell; in this order, since the last one is the end of it. */
+enum queue_news {
+	NEWS_BROKEN = 1,
+	NEWS_BARRIER = 2,
+	NEWS_HELD = 4,
+	NEWS_BARRIER_DONE = 8,
+	NEWS_DRAINED = 16,
+};
+
 struct queue {
-	struct queue_setup setup;
-	struct loop *loop;
+	struct queue_setup setup; /* setup.limits: the serving thread's own copy */
+	struct loop *loop, *control;
+	/* From the control thread to the serving one, and back, under the lock. */
+	pthread_mutex_t lock;
+	struct queue_orders orders;
+	unsigned news; /* enum queue_news */
+	struct loop_task take_orders, tell_news;
 	xengnttab_handle *gnttab; /* of the ring pages */
 	struct ring ring;
 	struct channel *channel;
@@ -46,11 +70,13 @@ struct queue {
 	struct request_segment *indirects;
 	struct slot *barrier; /* fetched and waiting, or running; not in in_flight while it waits */
 	bool barrier_running;
-	bool masked;   /* an event was taken and the port not yet rearmed */
-	bool holding;  /* queue_hold() */
+	bool masked;  /* an event was taken and the port not yet rearmed */
+	bool holding; /* orders.hold as of the last look, and orders.holds */
+	unsigned hold_seen;
 	bool stopped;  /* no more fetching, by queue_stop() or because the ring broke */
 	bool stopping; /* queue_stop() was called */
-	bool told_held, told_drained;
+	bool told_held;
+	bool finished;	/* drained was told: nothing is left in the loop */
 	bool answering; /* a response was written since the last push */
 	/* Room for one batch of each kind; kept here to keep the stack small. */
 	struct slot *batch[QUEUE_BATCH_MAX];
@@ -59,7 +85,14 @@ struct queue {
 	struct image_op *ops[QUEUE_BATCH_MAX];
 };
 
-/** A turn: see queue-turn.c. A loop_task's run. */
+/** A turn, and the start of a barrier that waited: see queue-turn.c. In the serving thread. */
 void queue_turn(struct loop_task *task);
+void queue_turn_barrier(struct queue *queue);
+
+/** Have the callback made, in the control thread. In the serving thread. */
+void queue_tell(struct queue *queue, enum queue_news news);
+
+/** Nothing is in flight and nothing will be: leave the loop, tell of it. Nothing may follow. */
+void queue_finish(struct queue *queue);
 
 #endif

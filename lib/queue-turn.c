@@ -80,7 +80,7 @@ static void answer(struct queue *queue, struct slot *slot, int result, uint64_t 
 	if (slot == queue->barrier) {
 		queue->barrier = NULL;
 		queue->barrier_running = false;
-		queue->setup.barrier_done(queue, queue->setup.opaque);
+		queue_tell(queue, NEWS_BARRIER_DONE);
 	}
 }
 
@@ -217,7 +217,7 @@ static void fetch_indirect(struct queue *queue, unsigned n)
 
 		if (slot->request.operation != REQUEST_INDIRECT)
 			continue;
-		fault = request_check_indirect(&slot->request, queue->setup.limits);
+		fault = request_check_indirect(&slot->request, &queue->setup.limits);
 		if (fault) {
 			refuse(queue, slot, fault);
 			queue->batch[i] = NULL;
@@ -245,12 +245,12 @@ static unsigned check_batch(struct queue *queue, unsigned n)
 
 		if (!slot)
 			continue;
-		fault = request_check(&slot->request, queue->setup.limits, &slot->length_sectors);
+		fault = request_check(&slot->request, &queue->setup.limits, &slot->length_sectors);
 		if (fault) {
 			refuse(queue, slot, fault);
 			continue;
 		}
-		slot->steps = steps_of(&slot->request, queue->setup.limits, slot->length_sectors);
+		slot->steps = steps_of(&slot->request, &queue->setup.limits, slot->length_sectors);
 		if (slot->request.operation == REQUEST_WRITE_BARRIER)
 			queue->barrier = slot;
 		else
@@ -312,7 +312,7 @@ static void start_batch(struct queue *queue, struct slot **batch, unsigned n)
 static void ring_broke(struct queue *queue)
 {
 	queue->stopped = true;
-	queue->setup.broken(queue, queue->setup.opaque);
+	queue_tell(queue, NEWS_BROKEN);
 }
 
 static bool may_fetch(const struct queue *queue)
@@ -336,7 +336,7 @@ static void take_batch(struct queue *queue)
 	fetch_indirect(queue, n);
 	start_batch(queue, queue->batch, check_batch(queue, n));
 	if (queue->barrier)
-		queue->setup.barrier(queue, queue->setup.opaque);
+		queue_tell(queue, NEWS_BARRIER);
 }
 
 /*
@@ -361,20 +361,19 @@ static void rest(struct queue *queue)
 }
 
 /*
- * Whoever waits for the queue to be empty is told once. A barrier that waits is run before the end:
- * it was consumed, and it is answered. May free the queue: nothing after it.
+ * Whoever waits for the queue to be empty is told once. A barrier that waits comes before the end:
+ * it was consumed, and it is answered. May be the end of the queue: nothing after it.
  */
 static void tell_empty(struct queue *queue)
 {
-	if (queue->holding && !queue->told_held && TAILQ_EMPTY(&queue->in_flight)) {
+	if (!TAILQ_EMPTY(&queue->in_flight))
+		return;
+	if (queue->holding && !queue->told_held) {
 		queue->told_held = true;
-		queue->setup.held(queue, queue->setup.opaque);
+		queue_tell(queue, NEWS_HELD);
 	}
-	if (queue->stopping && !queue->told_drained && !queue->barrier &&
-	    TAILQ_EMPTY(&queue->in_flight)) {
-		queue->told_drained = true;
-		queue->setup.drained(queue, queue->setup.opaque);
-	}
+	if (queue->stopping && !queue->barrier)
+		queue_finish(queue);
 }
 
 void queue_turn(struct loop_task *task)
@@ -393,7 +392,7 @@ void queue_turn(struct loop_task *task)
 	tell_empty(queue);
 }
 
-void queue_run_barrier(struct queue *queue)
+void queue_turn_barrier(struct queue *queue)
 {
 	struct slot *slot = queue->barrier;
 

@@ -25,6 +25,98 @@ static void io_ready(struct loop_source *source, uint32_t events)
 	loop_defer(queue->loop, &queue->turn);
 }
 
+static void start(struct queue *queue)
+{
+	queue->channel_source = (struct loop_source){
+		.fd = channel_fd(queue->channel), .ready = channel_ready, .owner = queue};
+	queue->io_source = (struct loop_source){
+		.fd = image_io_fd(queue->io), .ready = io_ready, .owner = queue};
+	if (loop_add(queue->loop, &queue->channel_source, EPOLLIN) < 0)
+		queue->channel_source.fd = -1;
+	if (loop_add(queue->loop, &queue->io_source, EPOLLIN) < 0)
+		queue->io_source.fd = -1;
+	if (queue->channel_source.fd < 0 || queue->io_source.fd < 0) {
+		queue->stopped = true;
+		queue_tell(queue, NEWS_BROKEN);
+		return;
+	}
+	/* A request, or an answer the last server did not notify of, may be there already. */
+	channel_notify(queue->channel);
+}
+
+static void take_orders(struct loop_task *task)
+{
+	struct queue *queue = task->owner;
+	struct queue_orders orders;
+
+	pthread_mutex_lock(&queue->lock);
+	orders = queue->orders;
+	queue->orders.start = queue->orders.run_barrier = queue->orders.new_limits = false;
+	pthread_mutex_unlock(&queue->lock);
+	if (queue->finished)
+		return;
+	if (orders.new_limits)
+		queue->setup.limits = orders.limits;
+	if (orders.start)
+		start(queue);
+	if (orders.holds != queue->hold_seen)
+		queue->told_held = false;
+	queue->hold_seen = orders.holds;
+	queue->holding = orders.hold;
+	if (orders.stop)
+		queue->stopped = queue->stopping = true;
+	if (orders.run_barrier && queue->barrier)
+		queue_turn_barrier(queue);
+	loop_defer(queue->loop, &queue->turn);
+}
+
+/* --- what the serving thread has to tell -------------------------------------------------------
+ */
+
+void queue_tell(struct queue *queue, enum queue_news news)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->news |= news;
+	pthread_mutex_unlock(&queue->lock);
+	loop_post(queue->control, &queue->tell_news);
+}
+
+void queue_finish(struct queue *queue)
+{
+	queue->finished = true;
+	loop_cancel(queue->loop, &queue->turn);
+	if (queue->io_source.fd >= 0)
+		loop_remove(queue->loop, &queue->io_source);
+	if (queue->channel_source.fd >= 0)
+		loop_remove(queue->loop, &queue->channel_source);
+	queue_tell(queue, NEWS_DRAINED);
+}
+
+static void tell_news(struct loop_task *task)
+{
+	struct queue *queue = task->owner;
+	const struct queue_setup *setup = &queue->setup;
+	unsigned news;
+
+	pthread_mutex_lock(&queue->lock);
+	news = queue->news;
+	queue->news = 0;
+	pthread_mutex_unlock(&queue->lock);
+	if (news & NEWS_BROKEN)
+		setup->broken(queue, setup->opaque);
+	if (news & NEWS_BARRIER)
+		setup->barrier(queue, setup->opaque);
+	if (news & NEWS_HELD)
+		setup->held(queue, setup->opaque);
+	if (news & NEWS_BARRIER_DONE)
+		setup->barrier_done(queue, setup->opaque);
+	if (news & NEWS_DRAINED) /* closes the queue, perhaps: nothing after it */
+		setup->drained(queue, setup->opaque);
+}
+
+/* --- open and close ----------------------------------------------------------------------------
+ */
+
 static int map_ring(struct queue *queue, struct err *e)
 {
 	const struct queue_setup *setup = &queue->setup;
@@ -99,7 +191,7 @@ static int open_parts(struct queue *queue, struct err *e)
 }
 
 int queue_open(struct queue **out, const struct queue_setup *setup, struct loop *loop,
-	       struct err *e)
+	       struct loop *control, struct err *e)
 {
 	struct queue *queue = calloc(1, sizeof(*queue));
 	int ret;
@@ -108,6 +200,10 @@ int queue_open(struct queue **out, const struct queue_setup *setup, struct loop 
 		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "out of memory");
 	queue->setup = *setup;
 	queue->loop = loop;
+	queue->control = control;
+	pthread_mutex_init(&queue->lock, NULL);
+	queue->take_orders = (struct loop_task){.run = take_orders, .owner = queue};
+	queue->tell_news = (struct loop_task){.run = tell_news, .owner = queue};
 	TAILQ_INIT(&queue->free);
 	TAILQ_INIT(&queue->in_flight);
 	queue->turn = (struct loop_task){.run = queue_turn, .owner = queue};
@@ -134,62 +230,68 @@ uint32_t queue_resume_index(const struct queue *queue)
 	return queue->ring.rsp_prod_pvt;
 }
 
-int queue_start(struct queue *queue)
-{
-	struct stats_queue *stats = queue->setup.stats;
-	int ret;
+/* --- the control thread's orders ---------------------------------------------------------------
+ */
 
-	stats->req_cons = queue->ring.req_cons;
-	stats->rsp_prod = queue->ring.rsp_prod_pvt;
-	queue->channel_source = (struct loop_source){
-		.fd = channel_fd(queue->channel), .ready = channel_ready, .owner = queue};
-	ret = loop_add(queue->loop, &queue->channel_source, EPOLLIN);
-	if (ret < 0) {
-		queue->channel_source.fd = -1;
-		return ret;
-	}
-	queue->io_source = (struct loop_source){
-		.fd = image_io_fd(queue->io), .ready = io_ready, .owner = queue};
-	ret = loop_add(queue->loop, &queue->io_source, EPOLLIN);
-	if (ret < 0) {
-		queue->io_source.fd = -1;
-		return ret;
-	}
-	/* A request, or an answer the last server did not notify of, may be there already. */
-	channel_notify(queue->channel);
-	loop_defer(queue->loop, &queue->turn);
-	return 0;
+static void order(struct queue *queue)
+{
+	pthread_mutex_unlock(&queue->lock);
+	loop_post(queue->loop, &queue->take_orders);
+}
+
+void queue_start(struct queue *queue)
+{
+	queue->setup.stats->req_cons = queue->ring.req_cons;
+	queue->setup.stats->rsp_prod = queue->ring.rsp_prod_pvt;
+	pthread_mutex_lock(&queue->lock);
+	queue->orders.start = true;
+	order(queue);
+}
+
+void queue_set_limits(struct queue *queue, const struct request_limits *limits)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->orders.new_limits = true;
+	queue->orders.limits = *limits;
+	order(queue);
 }
 
 void queue_hold(struct queue *queue)
 {
-	queue->holding = true;
-	queue->told_held = false;
-	loop_defer(queue->loop, &queue->turn);
+	pthread_mutex_lock(&queue->lock);
+	queue->orders.hold = true;
+	queue->orders.holds++;
+	order(queue);
 }
 
 void queue_release(struct queue *queue)
 {
-	queue->holding = false;
-	loop_defer(queue->loop, &queue->turn);
+	pthread_mutex_lock(&queue->lock);
+	queue->orders.hold = false;
+	order(queue);
+}
+
+void queue_run_barrier(struct queue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->orders.run_barrier = true;
+	order(queue);
 }
 
 void queue_stop(struct queue *queue)
 {
-	queue->stopped = true;
-	queue->stopping = true;
-	loop_defer(queue->loop, &queue->turn);
+	pthread_mutex_lock(&queue->lock);
+	queue->orders.stop = true;
+	order(queue);
 }
 
 unsigned queue_close(struct queue *queue)
 {
 	unsigned held = 0;
 
-	loop_cancel(queue->loop, &queue->turn);
-	if (queue->io_source.fd >= 0)
-		loop_remove(queue->loop, &queue->io_source);
-	if (queue->channel_source.fd >= 0)
-		loop_remove(queue->loop, &queue->channel_source);
+	/* It has left its loop; an order that came too late may still be on its way. */
+	loop_unpost(queue->loop, &queue->take_orders);
+	loop_unpost(queue->control, &queue->tell_news);
 	if (queue->pages)
 		held = pages_close(queue->pages);
 	if (queue->io)
@@ -199,6 +301,7 @@ unsigned queue_close(struct queue *queue)
 		xengnttab_unmap(queue->gnttab, queue->ring.shared, 1u << queue->setup.ring_order);
 	if (queue->gnttab)
 		xengnttab_close(queue->gnttab);
+	pthread_mutex_destroy(&queue->lock);
 	free(queue->indirects);
 	free(queue->iovs);
 	free(queue->clear);

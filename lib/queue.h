@@ -3,6 +3,10 @@
  * queue - one ring being served: fetch, check, acquire, submit; reap, release, respond, push,
  * notify.
  *
+ * A queue is served in the thread of its loop, which may be another than the one that opened it
+ * (the control thread): every function here is called, and every callback made, in the control
+ * thread, and nothing waits for the other one.
+ *
  * Each step works on a batch. A queue owns its ring mapping, its port, its page arena and its way
  * to the image, and shares nothing that is written with other queues.
  */
@@ -42,11 +46,10 @@ struct queue_setup {
 	unsigned max_segments; /* of one request: what was offered, indirect or not */
 	enum pages_mode mode;
 	struct image *image;
-	const struct request_limits
-		*limits; /* shared by all queues of the disk; a resize changes it */
+	struct request_limits limits; /* queue_set_limits() changes them */
 	struct stats_queue *stats;
-	/** Called once when the ring's indices became impossible: the queue has stopped fetching.
-	 */
+	/** Called once when the ring's indices became impossible, or the loop cannot take the
+	 * queue: it has stopped fetching. */
 	void (*broken)(struct queue *queue, void *opaque);
 	/**
 	 * A barrier was fetched. No request after it is, until queue_release(). To be answered with
@@ -68,7 +71,7 @@ struct queue_setup {
  * ring, port or memory it was. Nothing is fetched before queue_start().
  */
 int queue_open(struct queue **out, const struct queue_setup *setup, struct loop *loop,
-	       struct err *e);
+	       struct loop *control, struct err *e);
 
 /** By the ring's own indices, has every request that was ever pushed been answered? */
 bool queue_is_quiet(const struct queue *queue);
@@ -77,7 +80,10 @@ bool queue_is_quiet(const struct queue *queue);
 uint32_t queue_resume_index(const struct queue *queue);
 
 /** Begin: events are listened to, and what waits in the ring already is fetched. */
-int queue_start(struct queue *queue);
+void queue_start(struct queue *queue);
+
+/** The disk's limits changed (a resize): for what is fetched from now on. */
+void queue_set_limits(struct queue *queue, const struct request_limits *limits);
 
 /** Fetch nothing, until queue_release(); setup.held is called once nothing is in flight. */
 void queue_hold(struct queue *queue);

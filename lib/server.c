@@ -10,6 +10,7 @@
 #include "backend-nodes.h"
 #include "backend.h"
 #include "num.h"
+#include "worker.h"
 
 /* Watch events taken in one turn of the loop, so that a guest that toggles its state cannot keep
  * the queues waiting. */
@@ -31,6 +32,8 @@ struct server {
 	struct store *store;
 	struct loop *loop;
 	struct backend_host host;
+	struct worker *workers[SERVER_THREADS_MAX];
+	unsigned n_workers, next_worker;
 	struct loop_source store_source;
 	struct loop_task step;
 	LIST_HEAD(, served) disks;
@@ -307,6 +310,37 @@ static void some_ended(void *opaque)
 	loop_defer(server->loop, &server->step);
 }
 
+/* Queues go to the threads in turn. */
+static struct loop *pick_loop(void *opaque)
+{
+	struct server *server = opaque;
+
+	if (!server->n_workers)
+		return server->loop;
+	return worker_loop(server->workers[server->next_worker++ % server->n_workers]);
+}
+
+static void stop_workers(struct server *server)
+{
+	while (server->n_workers)
+		worker_stop(server->workers[--server->n_workers]);
+}
+
+static int start_workers(struct server *server, struct err *e)
+{
+	if (server->options.threads < 2)
+		return 0;
+	for (unsigned i = 0; i < server->options.threads && i < SERVER_THREADS_MAX; i++) {
+		int ret = worker_start(&server->workers[i]);
+
+		if (ret < 0)
+			return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot start a thread: %s",
+				       strerror(-ret));
+		server->n_workers++;
+	}
+	return 0;
+}
+
 int server_open(struct server **out, const struct server_options *options, struct err *e)
 {
 	struct server *server = calloc(1, sizeof(*server));
@@ -332,18 +366,24 @@ int server_open(struct server **out, const struct server_options *options, struc
 		err_set(e, ret, TAP_EXIT_SYSTEM, "cannot wait for XenStore: %s", strerror(-ret));
 		goto close_loop;
 	}
+	ret = start_workers(server, e);
+	if (ret < 0)
+		goto stop_workers;
 	server->host = (struct backend_host){
 		.store = server->store,
 		.loop = server->loop,
 		.log = options->log,
 		.mode = options->mode,
 		.buffered = options->buffered,
+		.pick_loop = pick_loop,
 		.ended = some_ended,
 		.opaque = server,
 	};
 	*out = server;
 	return 0;
 
+stop_workers:
+	stop_workers(server);
 close_loop:
 	loop_close(server->loop);
 close_store:
@@ -386,6 +426,7 @@ void server_close(struct server *server)
 	while (!LIST_EMPTY(&server->disks))
 		forget(LIST_FIRST(&server->disks));
 	loop_remove(server->loop, &server->store_source);
+	stop_workers(server);
 	loop_close(server->loop);
 	store_close(server->store);
 	free(server);

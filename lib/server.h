@@ -19,8 +19,11 @@ struct server_options {
 	const char *kind; /* whose disks --all serves */
 	enum pages_mode mode;
 	bool buffered;
+	unsigned threads; /* that serve queues: 0 and 1 for the control thread alone */
 	const struct log *log;
 };
+
+#define SERVER_THREADS_MAX 64u
 
 int server_open(struct server **out, const struct server_options *options, struct err *e);
 

@@ -35,6 +35,7 @@ complete -c tap-serve -s a -l all -d 'Serve every disk of the kind (see --kind),
 complete -c tap-serve -l kind -x -d 'The kind of backend that --all serves: the name below backend/ in XenStore'
 complete -c tap-serve -l data-path -x -a 'map copy' -d 'How the guest\'s pages are reached: \'map\' maps them and runs direct I/O on them, \'copy\' copies through the hypervisor'
 complete -c tap-serve -l buffered -d 'Go through the page cache, also where the file system could do direct I/O'
+complete -c tap-serve -l threads -x -d 'Serve the queues of all disks in N threads, in turn'
 complete -c tap-serve -l ready-fd -x -d 'Write a newline to descriptor N and close it, once all disks named are offered to their guests'
 complete -c tap-serve -l run -x -a '(__fish_complete_subcommand)' -d 'Run COMMAND with sh once ready, stop serving when it ends, and exit with its status'
 complete -c tap-serve -l pidfile -r -F -d 'Write the process id to FILE once ready, and remove FILE at the end'
