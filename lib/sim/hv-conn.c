@@ -221,6 +221,23 @@ static int serve(struct hv *hv, struct conn *conn, const struct wire_message *m)
 	return -EPROTO;
 }
 
+/*
+ * What a process held is free before a request that was made after its death is looked at. Returns
+ * whether @conn still is.
+ */
+static bool end_the_dead(struct hv *hv, const struct conn *conn)
+{
+	struct epoll_event e;
+	bool alive = true;
+
+	while (epoll_wait(hv->ends, &e, 1, 0) == 1) {
+		if (e.data.ptr == conn)
+			alive = false;
+		conn_end(hv, e.data.ptr);
+	}
+	return alive;
+}
+
 static void conn_ready(struct hv *hv, struct source *source, uint32_t events)
 {
 	struct conn *conn = (struct conn *)source;
@@ -229,6 +246,10 @@ static void conn_ready(struct hv *hv, struct source *source, uint32_t events)
 
 	if (ret == -EAGAIN)
 		return;
+	if (!end_the_dead(hv, conn)) {
+		wire_message_free(&m);
+		return;
+	}
 	if (ret == 1)
 		ret = serve(hv, conn, &m);
 	else if (ret == 0)
@@ -261,7 +282,8 @@ void conn_accept(struct hv *hv, struct source *source, uint32_t events)
 		.events = -1,
 		.restricted = SIM_NONE,
 	};
-	if (hv_watch(hv, &conn->source, EPOLLIN) < 0) {
+	if (epoll_ctl(hv->ends, EPOLL_CTL_ADD, fd, &(struct epoll_event){.data.ptr = conn}) < 0 ||
+	    hv_watch(hv, &conn->source, EPOLLIN) < 0) {
 		free(conn);
 		close(fd);
 		return;

@@ -101,6 +101,7 @@ struct conn {
 struct hv {
 	const struct sim_config *config;
 	int epoll;
+	int ends; /* an epoll that only hears of connections that have ended */
 	struct source control;
 	struct source listener;
 	struct source signals;

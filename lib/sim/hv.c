@@ -13,8 +13,6 @@
 #include "folder.h"
 #include "hv-state.h"
 
-#define EVENTS_MAX 64
-
 int hv_watch(struct hv *hv, struct source *source, uint32_t events)
 {
 	struct epoll_event e = {.events = events, .data.ptr = source};
@@ -87,7 +85,8 @@ static int start(struct hv *hv, int control)
 	int ret;
 
 	hv->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (hv->epoll < 0)
+	hv->ends = epoll_create1(EPOLL_CLOEXEC);
+	if (hv->epoll < 0 || hv->ends < 0)
 		return -errno;
 	hv->control = (struct source){control, control_ready};
 	ret = hv_watch(hv, &hv->control, EPOLLIN);
@@ -108,25 +107,17 @@ static int start(struct hv *hv, int control)
 	return ret < 0 ? ret : process_start_xenstored(hv);
 }
 
-/*
- * One event per turn: a handler may free the source of the next. An end of a connection goes first:
- * what a process held is free before a request that was made after its death is looked at.
- */
+/* One event per turn: a handler may free the source of the next. */
 static void loop(struct hv *hv)
 {
 	while (!hv->done) {
-		struct epoll_event events[EVENTS_MAX];
-		int n = epoll_wait(hv->epoll, events, EVENTS_MAX, -1), first = 0;
-		struct source *source;
+		struct epoll_event e;
+		int n = epoll_wait(hv->epoll, &e, 1, -1);
 
-		if (n <= 0)
-			continue;
-		for (int i = n - 1; i >= 0; i--) {
-			if (events[i].events & EPOLLHUP)
-				first = i;
+		if (n == 1) {
+			struct source *source = e.data.ptr;
+			source->ready(hv, source, e.events);
 		}
-		source = events[first].data.ptr;
-		source->ready(hv, source, events[first].events);
 	}
 }
 

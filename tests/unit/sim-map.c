@@ -329,6 +329,42 @@ static void a_killed_process_maps_no_more(void **state)
 	assert_int_equal(xengntshr_unshare(s->shr, s->pages, 4), 0);
 }
 
+static void map_for_ever(xengnttab_handle *tab, uint32_t ref, int told)
+{
+	for (unsigned i = 0;; i++) {
+		char *m = xengnttab_map_grant_ref(tab, 1, ref, PROT_READ);
+
+		if (!m || xengnttab_unmap(tab, m, 1))
+			_exit(1);
+		if (i == 3 && write(told, "", 1) != 1)
+			_exit(1);
+	}
+}
+
+/* Its last request may still be on its way when it dies, and must not be served after its end. */
+static void a_process_killed_amid_a_call_maps_no_more(void **state)
+{
+	struct shared *s = *state;
+
+	for (unsigned round = 0; round < 200; round++) {
+		int pipes[2];
+		uint32_t ref;
+		char *page = xengntshr_share_pages(s->shr, 0, 1, &ref, 1), byte;
+		pid_t pid;
+
+		assert_non_null(page);
+		assert_int_equal(pipe(pipes), 0);
+		pid = fork();
+		if (!pid)
+			map_for_ever(gnttab_of(0), ref, pipes[1]);
+		assert_int_equal(read(pipes[0], &byte, 1), 1);
+		end_process(pid);
+		assert_int_equal(xengntshr_unshare(s->shr, page, 1), 0);
+		close(pipes[0]);
+		close(pipes[1]);
+	}
+}
+
 static void map_with_notify(void *result)
 {
 	xengnttab_handle *tab = gnttab_of(0);
@@ -418,6 +454,7 @@ int main(void)
 		IN_FOUR(a_full_table_is_said),
 		IN_FOUR(refs_of_a_killed_process_are_free_after_the_last_unmap),
 		IN_FOUR(a_killed_process_maps_no_more),
+		IN_FOUR(a_process_killed_amid_a_call_maps_no_more),
 		IN_FOUR(a_peer_hears_of_the_unmap_of_a_killed_process),
 		IN_FOUR(notify_that_cannot_be_is_refused),
 		IN_FOUR(the_mapper_sees_the_end_of_a_page_shared_with_notify),
