@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xen/io/blkif.h>
-#include <xen/io/protocols.h>
 
 #include "front-inner.h"
 #include "num.h"
@@ -187,18 +184,6 @@ static int switch_to(struct front *front, enum xenbus_state state, struct err *e
 		       xenbus_state_text(state), strerror(-ret));
 }
 
-/* What belonged to the ring that is no more. */
-static void remove_nodes(struct front *front)
-{
-	static const char *const nodes[] = {"ring-ref", "event-channel", "protocol"};
-	char path[STORE_PATH_MAX];
-
-	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
-		if (!store_path(path, "%s/%s", front->dir, nodes[i]))
-			store_remove(front->store, XBT_NULL, path);
-	}
-}
-
 int front_disconnect(struct front *front, struct err *e)
 {
 	enum xenbus_state own = xenbus_state(front->store, front->dir);
@@ -217,7 +202,7 @@ int front_disconnect(struct front *front, struct err *e)
 			return ret;
 	}
 	/* Before Closed: once both ends say so the toolstack may remove the directory. */
-	remove_nodes(front);
+	front_nodes_remove(front);
 	ret = switch_to(front, XENBUS_CLOSED, e);
 	if (ret)
 		return ret;
@@ -244,85 +229,25 @@ int front_invite(struct front *front, struct err *e)
 	if (ret)
 		return ret;
 	front_rewind(front);
+	if (front->options.manner == FRONT_UEFI)
+		return 0;
 	return wait_backend(front, IN(XENBUS_INITWAIT), true, front_deadline(front), e);
-}
-
-static int write_nodes(struct store *store, xs_transaction_t tx, void *opaque)
-{
-	struct front *front = opaque;
-	int ret;
-
-	ret = store_write(store, tx, front->dir, "ring-ref", "%u", front->ring_ref);
-	if (!ret)
-		ret = store_write(store, tx, front->dir, "event-channel", "%u",
-				  channel_port(front->channel));
-	/* Native has to be named too: without the node Linux' backends take it for x86_32. */
-	if (!ret)
-		ret = store_write(store, tx, front->dir, "protocol", "%s",
-				  front->options.abi == RING_ABI_NATIVE
-					  ? XEN_IO_PROTO_ABI_NATIVE
-					  : ring_abi_name(front->options.abi));
-	return ret;
-}
-
-static uint64_t offer(struct front *front, const char *key, uint64_t max, uint64_t missing)
-{
-	uint64_t value = missing;
-
-	if (store_read_number(front->store, XBT_NULL, front->facts.backend, key, 0, max, &value))
-		return missing;
-	return value;
-}
-
-/* sectors and sector-size must be there; the rest is optional in the protocol. */
-static int read_facts(struct front *front, struct err *e)
-{
-	struct front_facts *facts = &front->facts;
-	uint64_t sectors = 0, sector_bytes = 0;
-	int ret;
-
-	ret = store_read_number(front->store, XBT_NULL, facts->backend, "sectors", 0,
-				UINT64_MAX / SECTOR_BYTES, &sectors);
-	if (!ret)
-		ret = store_read_number(front->store, XBT_NULL, facts->backend, "sector-size",
-					SECTOR_BYTES, RING_PAGE_BYTES, &sector_bytes);
-	if (!ret && (sector_bytes & (sector_bytes - 1)))
-		ret = -EINVAL;
-	if (ret)
-		return err_set(e, ret, TAP_EXIT_SYSTEM,
-			       "the backend does not say what the disk is ('%s/sectors', "
-			       "'sector-size'): %s",
-			       facts->backend, strerror(-ret));
-	facts->sectors = sectors;
-	facts->sector_bytes = (uint32_t)sector_bytes;
-	facts->physical_sector_bytes =
-		(uint32_t)offer(front, "physical-sector-size", UINT32_MAX, sector_bytes);
-	facts->info = (uint32_t)offer(front, "info", UINT32_MAX, 0);
-	facts->read_only = facts->info & VDISK_READONLY;
-	facts->flush = offer(front, "feature-flush-cache", 1, 0);
-	facts->barrier = offer(front, "feature-barrier", 1, 0);
-	facts->discard = offer(front, "feature-discard", 1, 0);
-	facts->persistent = offer(front, "feature-persistent", 1, 0);
-	facts->max_indirect_segments =
-		(uint32_t)offer(front, "feature-max-indirect-segments", UINT32_MAX, 0);
-	facts->max_queues = (uint32_t)offer(front, "multi-queue-max-queues", UINT32_MAX, 1);
-	facts->max_ring_order = (uint32_t)offer(front, "max-ring-page-order", 31, 0);
-	return 0;
 }
 
 int front_connect(struct front *front, struct err *e)
 {
-	int ret = store_transaction(front->store, write_nodes, front);
+	enum front_manner manner = front->options.manner;
+	int ret = front_nodes_write(front);
 
 	if (ret)
 		return err_set(e, ret, err_exit_of(ret), "cannot write below '%s': %s", front->dir,
 			       strerror(-ret));
-	ret = switch_to(front, XENBUS_INITIALISED, e);
+	ret = switch_to(front, manner == FRONT_UEFI ? XENBUS_CONNECTED : XENBUS_INITIALISED, e);
 	if (!ret)
 		ret = wait_backend(front, IN(XENBUS_CONNECTED), true, front_deadline(front), e);
 	if (!ret)
-		ret = read_facts(front, e);
-	if (!ret)
+		ret = front_facts_read(front, e);
+	if (!ret && manner == FRONT_LINUX)
 		ret = switch_to(front, XENBUS_CONNECTED, e);
 	front->connected = !ret;
 	return ret;

@@ -7,23 +7,19 @@
 
 #define ID_SLOT_BITS 12 /* of an id; the rest is a serial number, so that no id comes twice */
 
-static bool carries_data(const struct front_op *op)
+static uint64_t serial_of(const struct front_slot *slot)
 {
-	return op->operation == REQUEST_READ || op->operation == REQUEST_WRITE;
-}
-
-static bool has_extent(const struct front_op *op)
-{
-	return carries_data(op) || op->operation == REQUEST_DISCARD;
+	return slot->id >> ID_SLOT_BITS;
 }
 
 int front_submit(struct front *front, struct front_op *op)
 {
 	uint64_t end, unit = front->facts.sector_bytes;
+	struct front_ring *ring;
 
 	if (front->broken)
 		return front->broken;
-	if (has_extent(op)) {
+	if (front_op_has_extent(op)) {
 		if (!op->length_bytes || op->length_bytes % unit || op->offset_bytes % unit ||
 		    op->page_offset_sectors > 7)
 			return -EINVAL;
@@ -35,104 +31,61 @@ int front_submit(struct front *front, struct front_op *op)
 	op->issued_bytes = 0;
 	op->pending = 0;
 	op->next = NULL;
-	*front->queue_tail = op;
-	front->queue_tail = &op->next;
+	ring = &front->rings[front->next_ring++ % front->facts.queues];
+	*ring->queue_tail = op;
+	ring->queue_tail = &op->next;
 	return 0;
 }
 
-/* How much of @op its next request carries. */
-static uint64_t next_bytes(const struct front *front, const struct front_op *op)
+/* Put the next request of @op into @slot and on the ring. -EAGAIN: there are no pages for it now.
+ */
+static int issue(struct front *front, struct front_ring *ring, struct front_slot *slot,
+		 struct front_op *op)
 {
-	uint64_t left = op->length_bytes - op->issued_bytes, room;
-
-	if (!has_extent(op))
-		return 0;
-	if (!carries_data(op))
-		return left;
-	room = (uint64_t)REQUEST_SEGMENTS_DIRECT * RING_PAGE_BYTES -
-	       (uint64_t)op->page_offset_sectors * SECTOR_BYTES;
-	return left <= room ? left : room - room % front->facts.sector_bytes;
-}
-
-static void fill_segments(struct request *request, const struct front_slot *slot)
-{
-	uint64_t left = slot->length_bytes / SECTOR_BYTES;
-	unsigned first = slot->page_offset_sectors;
-
-	request->nr_segments = (uint8_t)slot->n_pages;
-	for (unsigned i = 0; i < slot->n_pages; i++) {
-		unsigned n = left < 8 - first ? (unsigned)left : 8 - first;
-
-		request->segment[i] = (struct request_segment){
-			.gref = slot->refs[i],
-			.first_sect = (uint8_t)first,
-			.last_sect = (uint8_t)(first + n - 1),
-		};
-		left -= n;
-		first = 0;
-	}
-}
-
-static void *slot_data(const struct front_slot *slot)
-{
-	return (char *)slot->pages + slot->page_offset_sectors * SECTOR_BYTES;
-}
-
-/* Put the next request of @op into @slot and on the ring. */
-static int issue(struct front *front, struct front_slot *slot, struct front_op *op)
-{
-	struct request request = {.operation = (uint8_t)op->operation,
-				  .handle = (uint16_t)front->vdev};
-	uint64_t sectors, bytes = next_bytes(front, op);
+	struct request request;
 	int ret;
 
-	slot->id = (front->serial++ << ID_SLOT_BITS) | (uint64_t)(slot - front->slots);
-	slot->operation = request.operation;
-	slot->length_bytes = bytes;
-	slot->page_offset_sectors = op->page_offset_sectors;
-	slot->n_pages = 0;
-	sectors = bytes / SECTOR_BYTES;
-	request.id = slot->id;
-	if (has_extent(op))
-		request.sector = (op->offset_bytes + op->issued_bytes) / SECTOR_BYTES;
-	if (op->operation == REQUEST_DISCARD)
-		request.nr_sectors = sectors;
-	if (carries_data(op)) {
-		slot->data = (char *)op->data + op->issued_bytes;
-		slot->n_pages = (unsigned)((sectors + slot->page_offset_sectors + 7) / 8);
-		ret = front_pages_take(front, slot);
-		if (ret)
-			return front_break(front, ret, "cannot grant pages of a request: %s",
-					   strerror(-ret));
-		if (op->operation == REQUEST_WRITE)
-			memcpy(slot_data(slot), slot->data, bytes);
-		fill_segments(&request, slot);
-	}
-	ret = ring_front_put(&front->ring, &request);
+	slot->id = (front->serial << ID_SLOT_BITS) | (uint64_t)(slot - ring->slots);
+	front_request_plan(front, op, slot);
+	ret = front_pages_take(front, ring, slot);
+	if (ret == -EAGAIN)
+		return ret;
+	if (ret)
+		return front_break(front, ret, "cannot grant pages of a request: %s",
+				   strerror(-ret));
+	front_request_make(front, op, slot, &request);
+	ret = ring_front_put(&ring->ring, &request);
 	if (ret)
 		return front_break(front, ret, "cannot put a request on the ring: %s",
 				   strerror(-ret));
+	front->serial++;
 	slot->op = op;
 	slot->busy = true;
-	op->issued_bytes += bytes;
+	ring->barriers += slot->operation == REQUEST_WRITE_BARRIER;
+	op->issued_bytes += slot->length_bytes;
 	op->pending++;
 	return 0;
 }
 
-static int issue_queued(struct front *front)
+static bool wholly_issued(const struct front_op *op)
 {
-	while (front->queue && front->n_free && ring_front_free(&front->ring)) {
-		struct front_op *op = front->queue;
-		int ret = issue(front, front->free_slots[front->n_free - 1], op);
+	return !front_op_has_extent(op) || op->issued_bytes == op->length_bytes;
+}
+
+static int issue_queued(struct front *front, struct front_ring *ring)
+{
+	while (ring->queue && ring->n_free && ring_front_free(&ring->ring)) {
+		struct front_op *op = ring->queue;
+		int ret = issue(front, ring, ring->free_slots[ring->n_free - 1], op);
 
 		if (ret)
-			return ret;
-		front->n_free--;
-		if (has_extent(op) && op->issued_bytes < op->length_bytes)
+			return ret == -EAGAIN ? 0 : ret;
+		ring->n_free--;
+		if (!wholly_issued(op))
 			continue;
-		front->queue = op->next;
-		if (!front->queue)
-			front->queue_tail = &front->queue;
+		ring->queue = op->next;
+		if (!ring->queue)
+			ring->queue_tail = &ring->queue;
 		op->next = NULL;
 	}
 	return 0;
@@ -155,22 +108,46 @@ static void settle(struct front *front, struct front_slot *slot, int result)
 		return;
 	}
 	if (!result && slot->operation == REQUEST_READ)
-		memcpy(slot->data, slot_data(slot), slot->length_bytes);
+		front_request_fetch(slot);
 	if (result && !op->result)
 		op->result = result;
-	if (--op->pending || (has_extent(op) && op->issued_bytes < op->length_bytes))
+	if (--op->pending || !wholly_issued(op))
 		return;
 	op->next = NULL;
 	*front->done_tail = op;
 	front->done_tail = &op->next;
 }
 
+/* On one ring, a barrier is answered after all that came before it and before all that came after.
+ */
+static int judge_order(struct front *front, const struct front_ring *ring,
+		       const struct front_slot *answered, int result)
+{
+	bool barrier = answered->operation == REQUEST_WRITE_BARRIER && !result;
+
+	for (uint32_t i = 0; ring->barriers && i < ring->ring.slots; i++) {
+		const struct front_slot *slot = &ring->slots[i];
+
+		if (!slot->busy || serial_of(slot) >= serial_of(answered))
+			continue;
+		if (barrier)
+			return front_break(front, -EPROTO,
+					   "the backend did a barrier before a %s ahead of it",
+					   request_operation_name(slot->operation));
+		if (slot->operation == REQUEST_WRITE_BARRIER)
+			return front_break(front, -EPROTO,
+					   "the backend did a %s before the barrier ahead of it",
+					   request_operation_name(answered->operation));
+	}
+	return 0;
+}
+
 /* Believe an answer only if it is to a question that was asked. */
-static int take_answer(struct front *front, const struct response *answer)
+static int judge(struct front *front, const struct front_ring *ring, const struct response *answer,
+		 struct front_slot **out)
 {
 	uint64_t i = answer->id & ((1u << ID_SLOT_BITS) - 1);
-	struct front_slot *slot = i < front->ring.slots ? &front->slots[i] : NULL;
-	int ret;
+	struct front_slot *slot = i < ring->ring.slots ? &ring->slots[i] : NULL;
 
 	if (!slot || !slot->busy || slot->id != answer->id)
 		return front_break(front, -EPROTO,
@@ -180,11 +157,23 @@ static int take_answer(struct front *front, const struct response *answer)
 		return front_break(front, -EPROTO, "the backend answered a %s as a %s",
 				   request_operation_name(slot->operation),
 				   request_operation_name(answer->operation));
+	*out = slot;
+	return judge_order(front, ring, slot, status_result(answer->status));
+}
+
+static int take_answer(struct front *front, struct front_ring *ring, const struct response *answer)
+{
+	struct front_slot *slot = NULL;
+	int ret = judge(front, ring, answer, &slot);
+
+	if (ret)
+		return ret;
 	settle(front, slot, status_result(answer->status));
 	slot->op = NULL;
 	slot->busy = false;
-	front->free_slots[front->n_free++] = slot;
-	ret = front_pages_give(front, slot);
+	ring->barriers -= slot->operation == REQUEST_WRITE_BARRIER;
+	ring->free_slots[ring->n_free++] = slot;
+	ret = front_pages_give(front, ring, slot);
 	if (ret)
 		return front_break(front, -EPROTO,
 				   "the backend answered a %s whose pages it still holds: %s",
@@ -192,33 +181,61 @@ static int take_answer(struct front *front, const struct response *answer)
 	return 0;
 }
 
-static int take_answers(struct front *front)
+static int take_answers(struct front *front, struct front_ring *ring)
 {
 	struct response answer;
-	int n = ring_front_waiting(&front->ring);
+	int n = ring_front_waiting(&ring->ring);
 	int ret = 0;
 
 	if (n < 0)
 		return front_break(front, -EPROTO,
 				   "the backend's response index is beyond what was asked");
 	for (; n > 0 && !ret; n--) {
-		ring_front_take(&front->ring, &answer);
-		ret = take_answer(front, &answer);
+		ring_front_take(&ring->ring, &answer);
+		ret = take_answer(front, ring, &answer);
 	}
 	return ret;
 }
 
-int front_kick(struct front *front)
+static int kick(struct front *front, struct front_ring *ring)
 {
-	int ret = front->broken ? front->broken : issue_queued(front);
+	int ret = issue_queued(front, ring);
 
 	if (ret)
 		return ret;
-	if (ring_front_push(&front->ring))
-		ret = channel_notify(front->channel);
+	if (ring_front_push(&ring->ring))
+		ret = channel_notify(ring->channel);
 	if (ret)
 		return front_break(front, ret, "cannot notify the backend: %s", strerror(-ret));
 	return 0;
+}
+
+int front_kick(struct front *front)
+{
+	int ret = front->broken;
+
+	for (unsigned i = 0; !ret && i < front->facts.queues; i++)
+		ret = kick(front, &front->rings[i]);
+	return ret;
+}
+
+/* Ask each ring for an event. 1 when one of them has answers already, and none is to be waited for.
+ */
+static int rest(struct front *front)
+{
+	bool waiting = false;
+
+	for (unsigned i = 0; i < front->facts.queues; i++) {
+		struct front_ring *ring = &front->rings[i];
+		int ret = ring_front_rest(&ring->ring);
+
+		if (ret < 0) {
+			ret = take_answers(front, ring); /* says what is wrong */
+			return ret ? ret : 1;
+		}
+		waiting = waiting || ret;
+	}
+	return waiting;
 }
 
 /* Until there is something to tell: answers, then new requests, then wait for the backend. */
@@ -227,20 +244,18 @@ static int turn_until_news(struct front *front, uint64_t deadline_ns)
 	int ret;
 
 	for (;;) {
-		if (front->broken)
-			return front->broken;
-		ret = take_answers(front);
+		ret = front->broken;
+		for (unsigned i = 0; !ret && i < front->facts.queues; i++)
+			ret = take_answers(front, &front->rings[i]);
 		if (!ret)
 			ret = front_kick(front);
 		if (ret || front->done || front->changed)
 			return ret;
-		ret = ring_front_rest(&front->ring);
+		ret = rest(front);
 		if (ret > 0)
 			continue;
 		if (!ret)
 			ret = front_wait(front, deadline_ns);
-		else
-			ret = take_answers(front);
 		if (ret)
 			return ret;
 	}
@@ -301,12 +316,25 @@ int front_do(struct front *front, enum request_operation operation, uint64_t off
 
 void front_forget(struct front *front)
 {
-	front->queue = NULL;
-	front->queue_tail = &front->queue;
+	for (unsigned r = 0; r < front->facts.queues; r++) {
+		struct front_ring *ring = &front->rings[r];
+
+		ring->queue = NULL;
+		ring->queue_tail = &ring->queue;
+		for (uint32_t i = 0; ring->slots && i < ring->ring.slots; i++)
+			ring->slots[i].op = NULL;
+	}
 	front->done = NULL;
 	front->done_tail = &front->done;
-	for (uint32_t i = 0; front->slots && i < front->ring.slots; i++)
-		front->slots[i].op = NULL;
+}
+
+static bool has_requests(const struct front *front)
+{
+	for (unsigned i = 0; i < front->facts.queues; i++) {
+		if (front->rings[i].n_free < front->rings[i].ring.slots)
+			return true;
+	}
+	return false;
 }
 
 int front_drain(struct front *front, uint64_t deadline_ns)
@@ -315,7 +343,7 @@ int front_drain(struct front *front, uint64_t deadline_ns)
 	int ret = front->broken;
 
 	front_forget(front);
-	while (!ret && front->n_free < front->ring.slots)
+	while (!ret && has_requests(front))
 		ret = front_poll(front, deadline_ns, &done, NULL);
 	return ret;
 }

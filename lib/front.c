@@ -76,35 +76,31 @@ int front_break(struct front *front, int ret, const char *fmt, ...)
 /* One descriptor for callers with a loop of their own. */
 static int open_poll(struct front *front)
 {
-	int fds[] = {channel_fd(front->channel), store_fd(front->store)};
 	struct epoll_event event = {.events = EPOLLIN};
 
 	front->poll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (front->poll_fd < 0)
+	if (front->poll_fd < 0 ||
+	    epoll_ctl(front->poll_fd, EPOLL_CTL_ADD, store_fd(front->store), &event))
 		return -errno;
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (epoll_ctl(front->poll_fd, EPOLL_CTL_ADD, fds[i], &event))
+	for (unsigned i = 0; i < front->facts.queues; i++) {
+		if (epoll_ctl(front->poll_fd, EPOLL_CTL_ADD, channel_fd(front->rings[i].channel),
+			      &event))
 			return -errno;
 	}
 	return 0;
 }
 
-/* What connecting needs beside XenStore: slots, pages, a port. */
-static int open_ring(struct front *front, struct err *e)
+/* What connecting needs beside XenStore: pages, slots, ports. */
+static int open_rings(struct front *front, struct err *e)
 {
-	uint32_t n = ring_slots(front->options.abi, 0);
-	int ret;
+	int ret = front_agree(front, e);
 
-	front->slots = calloc(n, sizeof(*front->slots));
-	front->free_slots = calloc(n, sizeof(struct front_slot *));
-	if (!front->slots || !front->free_slots)
-		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "no memory for %u slots", n);
-	for (uint32_t i = n; i-- > 0;)
-		front->free_slots[front->n_free++] = &front->slots[i];
-	ret = front_pages_open(front, e);
+	if (!ret)
+		ret = front_pages_open(front, e);
 	if (ret)
 		return ret;
-	ret = channel_offer(&front->channel, front->facts.backend_domid);
+	for (unsigned i = 0; !ret && i < front->facts.queues; i++)
+		ret = channel_offer(&front->rings[i].channel, front->facts.backend_domid);
 	if (ret)
 		return err_set(e, ret, err_exit_of(ret),
 			       "cannot offer an event channel to domain %u: %s",
@@ -119,14 +115,13 @@ static int open_ring(struct front *front, struct err *e)
 static void free_front(struct front *front)
 {
 	front_pages_close(front);
-	channel_close(front->channel);
+	for (unsigned i = 0; i < FRONT_QUEUES_MAX; i++)
+		channel_close(front->rings[i].channel);
 	if (front->poll_fd >= 0)
 		close(front->poll_fd);
 	if (front->gntshr)
 		xengntshr_close(front->gntshr);
 	store_close(front->store);
-	free(front->free_slots);
-	free(front->slots);
 	free(front);
 }
 
@@ -134,8 +129,11 @@ static void free_front(struct front *front)
  * in. */
 static int leave(struct front *front, struct err *e)
 {
-	int ret = front_disconnect(front, e);
+	int ret;
 
+	if (front->options.manner == FRONT_BOOT)
+		return 0; /* what the backend maps stays its own until the next frontend closes */
+	ret = front_disconnect(front, e);
 	front_pages_close(front);
 	if (ret)
 		return ret;
@@ -159,7 +157,8 @@ int front_open(struct front **out, uint32_t vdev, const struct front_options *op
 	front->options = *options;
 	front->vdev = vdev;
 	front->poll_fd = -1;
-	front->queue_tail = &front->queue;
+	for (unsigned i = 0; i < FRONT_QUEUES_MAX; i++)
+		front->rings[i].queue_tail = &front->rings[i].queue;
 	front->done_tail = &front->done;
 	ret = store_open(&front->store, e);
 	if (!ret)
@@ -167,7 +166,7 @@ int front_open(struct front **out, uint32_t vdev, const struct front_options *op
 	if (!ret)
 		ret = front_invite(front, e);
 	if (!ret)
-		ret = open_ring(front, e);
+		ret = open_rings(front, e);
 	if (!ret) {
 		ret = front_connect(front, e);
 		if (ret) {
@@ -236,13 +235,19 @@ uint64_t front_deadline(const struct front *front)
 	return deadline_ns;
 }
 
-int front_wait(struct front *front, uint64_t deadline_ns)
+/* Unmasked at once: what comes from now on raises a new event, and all that came before is seen by
+ * the look at the ring that follows. */
+static int take_event(struct front *front, struct channel *channel)
 {
-	struct pollfd fds[] = {
-		{.fd = store_fd(front->store), .events = POLLIN},
-		{.fd = front->options.wake_fd, .events = POLLIN},
-		{.fd = front->channel ? channel_fd(front->channel) : -1, .events = POLLIN},
-	};
+	int ret = channel_take(channel);
+
+	if (ret > 0)
+		ret = channel_rearm(channel);
+	return ret < 0 ? front_break(front, ret, "event channel: %s", strerror(-ret)) : 0;
+}
+
+static int wait_fds(struct pollfd *fds, unsigned n, uint64_t deadline_ns)
+{
 	struct timespec left = {0}, *timeout = NULL;
 	int ret;
 
@@ -253,21 +258,33 @@ int front_wait(struct front *front, uint64_t deadline_ns)
 					 .tv_nsec = (long)(ns % 1000000000u)};
 		timeout = &left;
 	}
-	ret = ppoll(fds, ARRAY_SIZE(fds), timeout, NULL);
+	ret = ppoll(fds, n, timeout, NULL);
+	return ret < 0 ? -errno : ret;
+}
+
+int front_wait(struct front *front, uint64_t deadline_ns)
+{
+	struct pollfd fds[2 + FRONT_QUEUES_MAX] = {
+		{.fd = store_fd(front->store), .events = POLLIN},
+		{.fd = front->options.wake_fd, .events = POLLIN},
+	};
+	unsigned n = 2;
+	int ret;
+
+	/* None yet while the first state is waited for. */
+	for (unsigned i = 0; i < front->facts.queues && front->rings[i].channel; i++)
+		fds[n++] = (struct pollfd){.fd = channel_fd(front->rings[i].channel),
+					   .events = POLLIN};
+	ret = wait_fds(fds, n, deadline_ns);
 	if (ret < 0)
-		return -errno;
+		return ret;
 	if (fds[1].revents)
 		return -EINTR;
 	if (!ret)
 		return -ETIMEDOUT;
-	if (fds[2].revents) {
-		ret = channel_take(front->channel);
-		/* Unmasked at once: what comes from now on raises a new event, and all that came
-		 * before is seen by the look at the ring that follows. */
-		if (ret > 0)
-			ret = channel_rearm(front->channel);
-		if (ret < 0)
-			return front_break(front, ret, "event channel: %s", strerror(-ret));
+	for (unsigned i = 2; i < n; i++) {
+		if (fds[i].revents && (ret = take_event(front, front->rings[i - 2].channel)) < 0)
+			return ret;
 	}
 	return fds[0].revents ? front_look(front) : 0;
 }

@@ -3,16 +3,19 @@
  * front - a block frontend in user space, over xengntshr, xenevtchn and XenStore: the guest's end,
  * in the simulator or in a real guest (gntalloc).
  *
- * One ring page, direct segments; room for queues and indirect segments. Not thread-safe: one front
- * is used by one thread. Requests are asynchronous: front_submit() many, front_poll() collects.
+ * Several queues, each with a ring of up to 16 pages and a port of its own; operations go to them
+ * in turn. Requests of up to 256 segments through indirect pages. Not thread-safe: one front is
+ * used by one thread. Requests are asynchronous: front_submit() many, front_poll() collects.
  *
  * It judges the backend as Linux' blkfront does (protocol.md 10): an answer beyond what was asked,
- * to an id that is not pending, or with a wrong operation is -EPROTO and the end of the front; so
- * is a page that is still mapped when its answer arrives, where fresh grants make that visible.
+ * to an id that is not pending on its queue, or with a wrong operation is -EPROTO and the end of
+ * the front; so is a page that is still mapped when its answer arrives, where fresh grants make
+ * that visible, and an answer that overtook a barrier of the same queue, or was overtaken by it.
  */
 #ifndef TAP_FRONT_H
 #define TAP_FRONT_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,22 +26,45 @@
 
 struct front;
 
-struct front_options {
-	enum ring_abi abi;
-	uint64_t timeout_ns; /* for connecting and closing; UINT64_MAX waits for ever */
-	bool fresh_grants;   /* grant anew for every request (pages of a write read-only, as Linux
-				does) and end the grant at its answer; else a pool stays granted */
-	int wake_fd;	     /* ends every wait with -EINTR while it is readable; -1 for none */
+#define FRONT_QUEUES_MAX 16u
+#define FRONT_MAX	 UINT_MAX /* as much as the backend offers, and a front can do */
+
+/** How a front goes through the states. */
+enum front_manner {
+	FRONT_LINUX, /* waits for InitWait, Initialised, Connected */
+	FRONT_UEFI,  /* straight to Connected, without waiting for InitWait (protocol.md 18) */
+	FRONT_BOOT,  /* stays at Initialised, and goes away without closing (protocol.md 19): the
+			next  frontend closes in its name */
 };
 
-/** What the backend offers, as read from XenStore when it became Connected. */
+struct front_options {
+	enum ring_abi abi;
+	enum front_manner manner;
+	unsigned queues;	    /* 1 to FRONT_QUEUES_MAX, FRONT_MAX; 0 means 1 */
+	unsigned ring_order;	    /* 2^order pages a ring: 0 to RING_ORDER_MAX, FRONT_MAX */
+	unsigned indirect_segments; /* of one request: 0 to REQUEST_SEGMENTS_MAX, FRONT_MAX. What
+				       a direct request can carry is sent as one */
+	bool ring_pages;	    /* tell the ring's size as num-ring-pages (protocol.md 6) */
+	bool scatter;		    /* segments of 1 to 8 sectors, anywhere in their pages */
+	uint64_t timeout_ns;	    /* for connecting and closing; UINT64_MAX waits for ever */
+	bool fresh_grants; /* grant anew for every request (pages of a write read-only, as Linux
+			      does) and end the grant at its answer; else a pool stays granted */
+	int wake_fd;	   /* ends every wait with -EINTR while it is readable; -1 for none */
+};
+
+/** What the backend offers, as read from XenStore until it became Connected. */
 struct front_facts {
 	uint64_t sectors; /* 512-byte units */
 	uint32_t sector_bytes, physical_sector_bytes;
 	uint32_t info; /* VDISK_* */
 	bool read_only, flush, barrier, discard, persistent;
+	bool discard_secure;
+	uint32_t discard_granularity_bytes, discard_alignment_bytes; /* 0: not said */
 	uint32_t max_indirect_segments, max_queues, max_ring_order;
 	uint32_t backend_domid;
+	/** What this front uses of it. */
+	uint32_t queues, ring_order, slots; /* slots: of one ring */
+	uint32_t max_segments;		    /* of one read or write */
 	char backend[STORE_PATH_MAX];
 };
 
@@ -51,8 +77,9 @@ int front_address(const char *text, uint32_t *vdev, struct err *e);
 /**
  * Connect to the disk @vdev of the domain this process is in: grant a ring, offer a port, write the
  * nodes, go through the states until both ends are Connected. What a killed predecessor left is
- * closed first. Errors: exit 3 (no such disk in this domain), 4 (it is being detached), 5 (backend
- * does not come; its state named), 6, 9; -EINTR by the wake descriptor.
+ * closed first. Errors: exit 2 (more asked for than the backend offers), 3 (no such disk in this
+ * domain), 4 (it is being detached), 5 (backend does not come; its state named), 6, 9; -EINTR by
+ * the wake descriptor.
  */
 int front_open(struct front **out, uint32_t vdev, const struct front_options *options,
 	       struct err *e);
@@ -70,13 +97,14 @@ const struct front_facts *front_facts(const struct front *front);
 
 /** One operation. Split by the front where it is larger than a request can be. */
 struct front_op {
-	/** READ and WRITE carry data. Any other one is sent as a request without segments; DISCARD
-	 * takes offset and length along. */
+	/** READ and WRITE carry data. FLUSH_DISKCACHE and WRITE_BARRIER do where there is a length,
+	 * and then are writes as well. DISCARD has offset and length alone. */
 	enum request_operation operation;
 	uint64_t offset_bytes, length_bytes; /* multiples of the disk's sector size */
 	void *data;  /* to be written, or room for what is read; copied through granted pages */
 	void *owner; /* the caller's own */
 	uint8_t page_offset_sectors; /* 0-7: where in its first page the data begins */
+	bool secure;		     /* of a discard */
 	int result;		     /* out: 0, -EIO, -EOPNOTSUPP */
 	struct front_op *next;
 

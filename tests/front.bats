@@ -213,6 +213,7 @@ attach_and_serve()
 
 @test "a frontend killed in the middle of its work leaves a disk that works" {
 	attach_and_serve 4M
+	: >verify.out
 	TAP_SIM_DOMID=1 tap-front verify --ops 100000000 xvda >verify.out 2>verify.err 3>&- &
 	victim=$!
 	background+=("$victim")
@@ -252,6 +253,7 @@ attach_and_serve()
 
 @test "SIGTERM in the middle of a verify closes the disk in order" {
 	attach_and_serve
+	: >verify.out
 	TAP_SIM_DOMID=1 tap-front verify --ops 100000000 xvda >verify.out 2>verify.err &
 	pid=$!
 	wait_for_node /local/domain/1/device/vbd/51712/state 4
@@ -280,6 +282,7 @@ attach_and_serve()
 	make_image 1M
 	attach
 	serve --buffered "$DISK" # so that both writers go through the one page cache
+	: >verify.out
 	TAP_SIM_DOMID=1 tap-front verify --ops 100000000 xvda >verify.out 2>verify.err &
 	pid=$!
 	background+=("$pid")
