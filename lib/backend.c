@@ -16,7 +16,7 @@
 #include "stats.h"
 
 /* What becomes of the device once its queues are drained. */
-enum after_drain { AFTER_CLOSING, AFTER_CLOSED, AFTER_STOP, AFTER_GONE };
+enum after_drain { AFTER_RECONNECT, AFTER_CLOSING, AFTER_CLOSED, AFTER_STOP, AFTER_GONE };
 
 struct backend {
 	const struct backend_host *host;
@@ -30,6 +30,7 @@ struct backend {
 	struct control *control;
 	unsigned queues; /* open ones */
 	struct queue *queue[STATS_QUEUES];
+	struct front_offer offer; /* what they were opened with */
 	struct barrier barrier;
 	unsigned draining; /* queues whose drained() is awaited */
 	enum after_drain after;
@@ -88,6 +89,9 @@ static void finish_drain(struct backend *backend)
 	if (was_connected && backend->after != AFTER_STOP)
 		log_guest(backend->host->log, &backend->limit, backend->disk.name, "disconnected");
 	switch (backend->after) {
+	case AFTER_RECONNECT:
+		backend_step(backend);
+		break;
 	case AFTER_CLOSING:
 		switch_state(backend, XENBUS_CLOSING);
 		backend_step(backend);
@@ -203,8 +207,9 @@ static int open_queues(struct backend *backend, const struct front_offer *offer,
 	return 0;
 }
 
-static void start_queues(struct backend *backend)
+static void start_queues(struct backend *backend, const struct front_offer *offer)
 {
+	backend->offer = *offer;
 	barrier_reset(&backend->barrier, backend->queue, backend->queues);
 	for (unsigned i = 0; i < backend->queues; i++)
 		queue_start(backend->queue[i]);
@@ -233,7 +238,7 @@ static void connect_front(struct backend *backend)
 		fail(backend, &e);
 		return;
 	}
-	start_queues(backend);
+	start_queues(backend, &offer);
 	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
 	xenbus_clear_error(store, backend->disk.backend);
 	if (backend_publish_connected(store, &backend->disk, &backend->config,
@@ -277,7 +282,7 @@ static int resume_front(struct backend *backend, struct err *e)
 		return -EUCLEAN;
 	}
 	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
-	start_queues(backend);
+	start_queues(backend, &offer);
 	log_line(backend->host->log, LOG_NOTICE, backend->disk.name, "resumed");
 	return 0;
 }
@@ -310,6 +315,15 @@ static void settle_closed(struct backend *backend, enum xenbus_state state, bool
 		end(backend);
 }
 
+/* Did a connected frontend publish other rings without closing (a resume, protocol.md 16)? */
+static bool has_new_ring(struct backend *backend)
+{
+	struct front_offer offer;
+
+	return !offer_read(backend->host->store, &backend->disk, &offer, NULL) && offer.queues &&
+	       memcmp(offer.queue, backend->offer.queue, sizeof(offer.queue));
+}
+
 void backend_step(struct backend *backend)
 {
 	struct store *store = backend->host->store;
@@ -336,6 +350,10 @@ void backend_step(struct backend *backend)
 		break;
 	case XENBUS_INITIALISED:
 	case XENBUS_CONNECTED:
+		if (front == XENBUS_INITIALISED && backend->queues && has_new_ring(backend)) {
+			drain(backend, AFTER_RECONNECT);
+			break;
+		}
 		/* Not while the toolstack closes; otherwise also when InitWait was never seen by
 		 * it, as UEFI does. */
 		if (!backend->queues && online && back != XENBUS_CLOSING)
@@ -551,6 +569,11 @@ int backend_open(struct backend **out, const struct backend_host *host, const st
 bool backend_has_ended(const struct backend *backend)
 {
 	return backend->ended;
+}
+
+int backend_rewatch(struct backend *backend)
+{
+	return watch(backend, true);
 }
 
 void backend_stop(struct backend *backend)

@@ -57,6 +57,9 @@ int backend_open(struct backend **out, const struct backend_host *host, const st
 /** A watch of this backend fired: look at both ends and do what is due. */
 void backend_step(struct backend *backend);
 
+/** host.store is a new connection: set the watches again, in it. backend_step() is to follow. */
+int backend_rewatch(struct backend *backend);
+
 /** Stop serving; host.ended is called when everything consumed is answered. The state stays as it
  * is. */
 void backend_stop(struct backend *backend);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "backend-nodes.h"
 #include "backend.h"
@@ -17,6 +19,9 @@
 #define EVENTS_PER_TURN 64
 
 #define TOKEN_ALL "all"
+
+/* How often a XenStore that went away is looked for. There is no event for its coming. */
+#define RETRY_NS 500000000
 
 /* A disk of ours: served, or (of --all) waiting for its state to change after it could not be. */
 struct served {
@@ -39,7 +44,8 @@ struct server {
 	LIST_HEAD(, served) disks;
 	uint64_t next_token;
 	bool all, rescan, stopping;
-	int failed;
+	bool lost;		  /* XenStore is gone */
+	struct loop_source retry; /* a timer, while XenStore is gone */
 };
 
 struct loop *server_loop(struct server *server)
@@ -179,14 +185,19 @@ static void scan(struct server *server)
 			 strerror(-ret));
 }
 
-int server_add_all(struct server *server, struct err *e)
+static int watch_all(struct server *server)
 {
 	char path[STORE_PATH_MAX];
 	int ret = store_path(path, "/local/domain/%u/backend/%s", store_domid(server->store),
 			     server->options.kind);
 
-	if (!ret)
-		ret = store_watch(server->store, path, TOKEN_ALL);
+	return ret ? ret : store_watch(server->store, path, TOKEN_ALL);
+}
+
+int server_add_all(struct server *server, struct err *e)
+{
+	int ret = watch_all(server);
+
 	if (ret < 0)
 		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot watch for disks: %s",
 			       strerror(-ret));
@@ -276,21 +287,70 @@ static void step_due(struct server *server)
 	}
 }
 
+/*
+ * XenStore is gone. The guests' requests do not need it, so they are served on; what xenbus has to
+ * say waits until it is back.
+ */
+static void store_lost(struct server *server, int why)
+{
+	const struct itimerspec every = {.it_value.tv_nsec = RETRY_NS,
+					 .it_interval.tv_nsec = RETRY_NS};
+
+	server->lost = true;
+	log_line(server->options.log, LOG_ERROR, NULL,
+		 "XenStore is gone: %s; connected disks are served on", strerror(-why));
+	loop_remove(server->loop, &server->store_source);
+	if (timerfd_settime(server->retry.fd, 0, &every, NULL) < 0)
+		log_line(server->options.log, LOG_ERROR, NULL, "cannot wait for it: %s",
+			 strerror(errno));
+}
+
+/* A store without this domain's own nodes does not open: one that came back empty is none. */
+static void retry_ready(struct loop_source *source, uint32_t events)
+{
+	static const struct itimerspec never;
+	struct server *server = source->owner;
+	struct store *store;
+	struct served *served;
+	uint64_t ticks;
+
+	if (read(source->fd, &ticks, sizeof(ticks)) != sizeof(ticks) ||
+	    store_open(&store, NULL) < 0)
+		return;
+	timerfd_settime(source->fd, 0, &never, NULL);
+	store_close(server->store);
+	server->store = server->host.store = store;
+	server->store_source.fd = store_fd(store);
+	if (loop_add(server->loop, &server->store_source, EPOLLIN) < 0 ||
+	    (server->all && watch_all(server) < 0)) {
+		store_lost(server, -EIO);
+		return;
+	}
+	LIST_FOREACH(served, &server->disks, entry)
+	{
+		served->due = true;
+		if (served->backend)
+			backend_rewatch(served->backend);
+	}
+	server->lost = false;
+	server->rescan = server->all;
+	log_line(server->options.log, LOG_NOTICE, NULL, "XenStore is back");
+	loop_defer(server->loop, &server->step);
+}
+
 static void run_step(struct loop_task *task)
 {
 	struct server *server = task->owner;
-	int more = take_events(server);
+	int more = server->lost ? 0 : take_events(server);
 
-	if (more < 0) {
-		server->failed = more;
-		loop_stop(server->loop);
-		return;
-	}
-	if (more)
+	if (more < 0)
+		store_lost(server, more);
+	if (more > 0)
 		loop_defer(server->loop, task);
-	step_due(server);
+	if (!server->lost)
+		step_due(server);
 	bury(server);
-	if (server->rescan && !server->stopping) {
+	if (!server->lost && server->rescan && !server->stopping) {
 		server->rescan = false;
 		scan(server);
 	}
@@ -361,7 +421,13 @@ int server_open(struct server **out, const struct server_options *options, struc
 	}
 	server->store_source = (struct loop_source){
 		.fd = store_fd(server->store), .ready = store_ready, .owner = server};
-	ret = loop_add(server->loop, &server->store_source, EPOLLIN);
+	server->retry = (struct loop_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+		.ready = retry_ready,
+		.owner = server};
+	ret = server->retry.fd < 0 ? -errno : loop_add(server->loop, &server->retry, EPOLLIN);
+	if (!ret)
+		ret = loop_add(server->loop, &server->store_source, EPOLLIN);
 	if (ret < 0) {
 		err_set(e, ret, TAP_EXIT_SYSTEM, "cannot wait for XenStore: %s", strerror(-ret));
 		goto close_loop;
@@ -385,6 +451,8 @@ int server_open(struct server **out, const struct server_options *options, struc
 stop_workers:
 	stop_workers(server);
 close_loop:
+	if (server->retry.fd >= 0)
+		close(server->retry.fd);
 	loop_close(server->loop);
 close_store:
 	store_close(server->store);
@@ -402,9 +470,6 @@ int server_run(struct server *server, struct err *e)
 	if (ret < 0)
 		return err_set(e, ret, TAP_EXIT_SYSTEM, "the event loop failed: %s",
 			       strerror(-ret));
-	if (server->failed)
-		return err_set(e, server->failed, TAP_EXIT_SYSTEM, "XenStore is gone: %s",
-			       strerror(-server->failed));
 	return 0;
 }
 
@@ -426,6 +491,8 @@ void server_close(struct server *server)
 	while (!LIST_EMPTY(&server->disks))
 		forget(LIST_FIRST(&server->disks));
 	loop_remove(server->loop, &server->store_source);
+	loop_remove(server->loop, &server->retry);
+	close(server->retry.fd);
 	stop_workers(server);
 	loop_close(server->loop);
 	store_close(server->store);

@@ -48,7 +48,8 @@ int server_each(const struct server *server, int (*each)(const struct disk *disk
 
 /**
  * Run until server_stop() has finished, or, without server_add_all(), until the last disk has
- * ended. 0, or a negative errno of the loop or of XenStore.
+ * ended. 0, or a negative errno of the loop. When XenStore goes away, connected disks are
+ * served on, and it is looked for.
  */
 int server_run(struct server *server, struct err *e);
 

@@ -1,0 +1,58 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# What happens when XenStore goes away: each test kills the one of a simulator of its own.
+load helper
+
+# The one of this simulator, and no other's.
+own_xenstored()
+{
+	local pid
+	for pid in $(pgrep -x xenstored); do
+		if grep -qz "^XENSTORED_RUNDIR=$TAP_SIM_DIR/" "/proc/$pid/environ" 2>/dev/null; then
+			echo "$pid"
+		fi
+	done
+}
+
+# In a simulator: a guest at work, and xenstored killed under it.
+scenario()
+{
+	make_image 16M
+	tap-attach web1 disk.img
+	mkfifo ready said
+	tap-serve --ready-fd 9 "$@" 9>ready 2>serve.log &
+	server=$!
+	read -r -N 1 _ <ready
+	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >said 2>&1 &
+	front=$!
+	exec 8<said
+	wait_for_node /local/domain/1/device/vbd/51712/state 4
+	kill -KILL "$(own_xenstored)"
+	while read -r -u 8 line && [[ $line != *difference* ]]; do :; done
+	kill -KILL "$front"
+	kill -TERM "$server"
+	wait "$server"
+	echo "status $?"
+	echo "$line"
+	cat serve.log
+}
+
+in_a_simulator()
+{
+	export -f scenario own_xenstored make_image wait_for_node
+	unset LD_PRELOAD TAP_SIM_DIR
+	tap-sim bash -c 'scenario "$@"' scenario "$@"
+}
+
+@test "XenStore gone: connected disks are served on, and the server stops in order" {
+	for arguments in web1/xvda --all '--threads 2 web1/xvda'; do
+		rm -f ready said
+		# shellcheck disable=SC2086 # several arguments in one word
+		try in_a_simulator $arguments
+		status_is 0
+		stdout_has 'no difference'
+		stdout_has 'status 0'
+		stdout_has 'XenStore is gone'
+		stdout_has 'left Connected'
+	done
+}
