@@ -115,6 +115,8 @@ hold()
 # in_background COMMAND...: PID is its pid. It is told to end at the end of the test.
 in_background()
 {
+	# A function would run in a shell, and that shell's pid is not the tool's.
+	[[ $1 != front ]] || set -- env "TAP_SIM_DOMID=${GUEST-1}" tap-front "${@:2}"
 	"$@" >>"$T/background.log" 2>&1 3>&- &
 	PID=$!
 	background+=("$PID")
