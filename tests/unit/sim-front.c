@@ -220,6 +220,18 @@ static void unknown_id(void **state)
 	end(&rogue, TAP_EXIT_SYSTEM, "which is not pending");
 }
 
+/* The slot that is pending, but of another time. */
+static void stale_id(void **state)
+{
+	struct rogue rogue;
+
+	begin(&rogue, read_page);
+	fetch(&rogue, 1);
+	answer(&rogue, rogue.request[0].id ^ 1ull << 40, REQUEST_READ, RESPONSE_OKAY);
+	push(&rogue);
+	end(&rogue, TAP_EXIT_SYSTEM, "which is not pending");
+}
+
 static void huge_id(void **state)
 {
 	struct rogue rogue;
@@ -340,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_answer),
 		cmocka_unit_test(unknown_id),
+		cmocka_unit_test(stale_id),
 		cmocka_unit_test(huge_id),
 		cmocka_unit_test(answered_twice),
 		cmocka_unit_test(wrong_operation),
