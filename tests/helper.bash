@@ -35,17 +35,21 @@ test_setup()
 	background=()
 }
 
+# Each failure is collected: bats runs this where a command that fails does not end it.
 test_teardown()
 {
+	local bad=0
+
 	if [[ -z ${BATS_TEST_COMPLETED-} ]]; then
 		show_logs
 		kill_all
 	fi
-	stop_all
+	stop_all || bad=1
 	if [[ -n ${TAP_SIM_DIR-} ]]; then
-		assert_nothing_held
+		assert_nothing_held || bad=1
 		forget_disks
 	fi
+	return "$bad"
 }
 
 # What servers said, where a test failed.
@@ -100,14 +104,13 @@ front()
 	TAP_SIM_DOMID=${GUEST-1} tap-front "$@"
 }
 
-# hold [OPTION...]: a frontend that stays connected in the background; HOLD is its pid. It ends before
-# the servers do: a guest cannot close without one.
+# hold [OPTION...]: a frontend that stays connected in the background; HOLD is its pid.
 hold()
 {
 	mkfifo hold.ready
 	TAP_SIM_DOMID=${GUEST-1} tap-front "$@" --ready-fd 9 hold xvda 9>hold.ready >>hold.log 2>&1 3>&- &
 	HOLD=$!
-	background=("$HOLD" "${background[@]}")
+	background+=("$HOLD")
 	read -r -N 1 _ <hold.ready || fail "tap-front hold did not connect: $(cat hold.log)"
 	rm hold.ready
 }
@@ -166,12 +169,15 @@ crash()
 	wait "$1" || true
 }
 
+# The last one first: a guest cannot close its disk without the server that was there before it.
 stop_all()
 {
-	local pid
-	for pid in "${background[@]}"; do
-		stop "$pid"
+	local bad=0 i
+
+	for ((i = ${#background[@]} - 1; i >= 0; i--)); do
+		stop "${background[i]}" || bad=1
 	done
+	return "$bad"
 }
 
 kill_all()

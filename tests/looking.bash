@@ -16,7 +16,7 @@ bench()
 {
 	TAP_SIM_DOMID=1 tap-front bench --runtime 1h "$@" xvda >>bench.log 2>&1 3>&- &
 	BENCH=$!
-	background=("$BENCH" "${background[@]}")
+	background+=("$BENCH")
 	wait_ring '.outstanding > 0'
 }
 
