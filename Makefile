@@ -5,6 +5,8 @@
 # make check-asan   the same under AddressSanitizer and UBSan; check-valgrind: a selection
 # make check-xen    the tools on a real Xen with real guests, emulated: takes minutes
 # make xen-shell    a shell in that Xen's dom0, with a guest ready to start
+# make check-tsan   the threaded server under ThreadSanitizer
+# make coverage     which lines of lib/ the tests run
 # make docs         writes what is generated: parts of man/, all of completions/
 # make lint         style only; make format repairs what a program can
 # make install      DESTDIR= PREFIX=
@@ -132,6 +134,22 @@ check-asan:
 	@B=build-asan tests/run $(UNIT_SRC) $(filter-out $(SAME_UNDER_ANY),$(BATS))
 
 # The tools that a test runs are wrappers, made here, of those in B.
+# gcc's ThreadSanitizer does not know the fences of the ring's protocol, which order shared memory and no
+# thread of ours.
+TSAN_BATS = tests/threads.bats tests/serve.bats tests/store-gone.bats
+check-tsan:
+	@tests/need check build-tsan
+	@$(MAKE) --no-print-directory B=build-tsan SANITIZE=thread WERROR='-Werror -Wno-tsan' programs
+	@B=build-tsan tests/run tests/unit/test-loop.c $(TSAN_BATS)
+
+coverage:
+	@tests/need check build-coverage
+	@find build-coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory B=build-coverage CFLAGS='-O0 -g --coverage -fprofile-update=atomic' \
+		LDFLAGS=--coverage programs
+	@B=build-coverage tests/run $(UNIT_SRC) $(filter-out $(SAME_UNDER_ANY),$(BATS))
+	@tests/coverage build-coverage
+
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 VALGRIND_BATS = tests/serve.bats tests/map.bats
 # Its children end with what their parent had allocated.
@@ -182,6 +200,6 @@ install: all
 
 clean:
 	rm -rf $(B)
-.PHONY: demo programs check check-asan check-valgrind check-xen xen-shell docs lint format install clean
+.PHONY: demo programs check check-asan check-tsan check-valgrind coverage check-xen xen-shell docs lint format install clean
 
 -include $(shell find $(B) -path $(B)/xen -prune -o -type f -name '*.d' -print 2>/dev/null)
