@@ -27,6 +27,7 @@
 #define NODE_MAX_QUEUES	    "taptools-max-queues"
 #define NODE_MAX_RING_ORDER "taptools-max-ring-order"
 #define NODE_MAX_SEGMENTS   "taptools-max-segments"
+#define NODE_SECTOR_SIZE    "taptools-sector-size" /* "4096": what the guest is told; else 512 */
 #define NODE_ATTACHING \
 	"taptools-attaching" /* a tap-attach --wait not yet done: see waiter_name() */
 

@@ -40,6 +40,20 @@ static int read_caps(struct store *store, const struct disk *disk, struct backen
 	return ret;
 }
 
+static int read_sector_size(struct store *store, const struct disk *disk, uint32_t *out,
+			    struct err *e)
+{
+	uint64_t bytes = SECTOR_BYTES;
+	int ret = store_read_number(store, XBT_NULL, disk->backend, NODE_SECTOR_SIZE, SECTOR_BYTES,
+				    LARGE_SECTOR_BYTES, &bytes);
+
+	if ((ret && ret != -ENOENT) || (bytes != SECTOR_BYTES && bytes != LARGE_SECTOR_BYTES))
+		return err_set(e, -EINVAL, TAP_EXIT_SYSTEM, "node '%s' is neither %u nor %u",
+			       NODE_SECTOR_SIZE, SECTOR_BYTES, LARGE_SECTOR_BYTES);
+	*out = (uint32_t)bytes;
+	return 0;
+}
+
 static bool flag_in(struct store *store, const struct disk *disk, const char *key, bool otherwise)
 {
 	uint64_t flag;
@@ -53,6 +67,7 @@ int backend_config_read(struct store *store, const struct disk *disk, struct bac
 			struct err *e)
 {
 	char value[STORE_VALUE_MAX];
+	int ret;
 
 	*out = (struct backend_config){0};
 	if (store_read_in(store, XBT_NULL, disk->backend, NODE_IMAGE, out->image) <= 0)
@@ -66,8 +81,10 @@ int backend_config_read(struct store *store, const struct disk *disk, struct bac
 		out->cdrom = !strcmp(value, "cdrom");
 	out->removable = flag_in(store, disk, "removable", false);
 	out->shared = flag_in(store, disk, NODE_SHARED, false);
+	out->direct_io_safe = flag_in(store, disk, "direct-io-safe", false);
 	out->discard = flag_in(store, disk, "discard-enable", true);
-	return read_caps(store, disk, &out->caps, e);
+	ret = read_sector_size(store, disk, &out->sector_bytes, e);
+	return ret ? ret : read_caps(store, disk, &out->caps, e);
 }
 
 bool backend_is_online(struct store *store, const struct disk *disk)
@@ -118,7 +135,7 @@ int backend_publish_features(struct store *store, const struct disk *disk,
 		{"feature-discard", discard, false},
 		{"discard-granularity", image->discard_granularity_bytes, !discard},
 		{"discard-alignment", image->discard_alignment_bytes, !discard},
-		{"discard-secure", 0, !discard},
+		{"discard-secure", image->can_discard_secure, !discard},
 	};
 	int ret = 0;
 
@@ -133,6 +150,7 @@ int backend_publish_features(struct store *store, const struct disk *disk,
 struct connected {
 	const struct disk *disk;
 	const struct image_facts *image;
+	uint32_t sector_bytes;
 	unsigned info;
 };
 
@@ -140,6 +158,7 @@ static int write_connected(struct store *store, xs_transaction_t tx, void *opaqu
 {
 	const struct connected *c = opaque;
 	const char *dir = c->disk->backend;
+	uint32_t physical = c->image->physical_sector_bytes;
 	int ret;
 
 	if (!store_exists(store, tx, dir))
@@ -147,10 +166,10 @@ static int write_connected(struct store *store, xs_transaction_t tx, void *opaqu
 	ret = store_write(store, tx, dir, "sectors", "%" PRIu64,
 			  c->image->size_bytes / SECTOR_BYTES);
 	if (!ret)
-		ret = store_write(store, tx, dir, "sector-size", "%u", SECTOR_BYTES);
+		ret = store_write(store, tx, dir, "sector-size", "%u", c->sector_bytes);
 	if (!ret)
 		ret = store_write(store, tx, dir, "physical-sector-size", "%u",
-				  c->image->physical_sector_bytes);
+				  physical > c->sector_bytes ? physical : c->sector_bytes);
 	if (!ret)
 		ret = store_write(store, tx, dir, "info", "%u", c->info);
 	if (!ret)
@@ -161,7 +180,8 @@ static int write_connected(struct store *store, xs_transaction_t tx, void *opaqu
 int backend_publish_connected(struct store *store, const struct disk *disk,
 			      const struct backend_config *config, const struct image_facts *image)
 {
-	struct connected connected = {.disk = disk, .image = image};
+	struct connected connected = {
+		.disk = disk, .image = image, .sector_bytes = config->sector_bytes};
 
 	connected.info = (config->cdrom ? VDISK_CDROM : 0) |
 			 (config->removable ? VDISK_REMOVABLE : 0) |

@@ -24,12 +24,14 @@ struct backend_caps {
 /** What the toolstack put into the backend's directory. */
 struct backend_config {
 	char image[STORE_VALUE_MAX]; /* params */
-	bool read_only, shared, cdrom, removable;
-	bool discard; /* discard-enable: not 0 */
+	bool read_only, shared, cdrom, removable, direct_io_safe;
+	bool discard;	       /* discard-enable: not 0 */
+	uint32_t sector_bytes; /* 512 or 4096 */
 	struct backend_caps caps;
 };
 
-/** -ENOENT (exit 3) without `params`; -EINVAL (exit 9) for a `mode` that is neither r nor w. */
+/** -ENOENT (exit 3) without `params`; -EINVAL (exit 9) for a `mode` that is neither r nor w, and
+ * for a number of ours that is none. */
 int backend_config_read(struct store *store, const struct disk *disk, struct backend_config *out,
 			struct err *e);
 

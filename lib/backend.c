@@ -434,6 +434,8 @@ static int open_image(struct backend *backend, struct err *e)
 		return ret;
 	options.read_only = backend->config.read_only;
 	options.shared = backend->config.shared;
+	options.direct_io_safe = backend->config.direct_io_safe;
+	options.sector_bytes = backend->config.sector_bytes;
 	ret = image_open(&backend->image, backend->config.image, &options, e);
 	if (ret < 0)
 		return ret;
@@ -443,12 +445,13 @@ static int open_image(struct backend *backend, struct err *e)
 			 facts->note);
 	backend->limits = (struct request_limits){
 		.sectors = facts->size_bytes / SECTOR_BYTES,
-		.logical_sector_bytes = SECTOR_BYTES,
+		.logical_sector_bytes = backend->config.sector_bytes,
 		.max_segments = REQUEST_SEGMENTS_DIRECT,
 		.read_only = backend->config.read_only,
 		.can_flush = facts->can_flush,
 		.can_barrier = facts->can_flush,
 		.can_discard = facts->can_discard && backend->config.discard,
+		.can_discard_secure = facts->can_discard_secure,
 		.max_indirect_segments = backend->config.caps.max_indirect_segments,
 	};
 	return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The file engine's way to the kernel: a batch is one io_submit, completions come by an eventfd.
+ * Discards take another way: image-discard.c.
  */
 #include <errno.h>
 #include <libaio.h>
@@ -16,11 +17,12 @@ struct aio_io {
 	const struct image_aio_target *target;
 	io_context_t context;
 	unsigned depth;
-	unsigned in_flight;	       /* the kernel has them */
-	struct image_op_list waiting;  /* to be started, in order */
-	struct image_op_list finished; /* known without the kernel's event */
-	struct iocb **batch;	       /* depth of them */
-	struct io_event *events;       /* depth of them */
+	unsigned in_flight;		   /* the kernel has them */
+	struct image_op_list waiting;	   /* to be started, in order */
+	struct image_op_list finished;	   /* known without the kernel's event */
+	struct iocb **batch;		   /* depth of them */
+	struct io_event *events;	   /* depth of them */
+	struct image_discarder *discarder; /* from the first discard on */
 };
 
 _Static_assert(sizeof(struct iocb) <= sizeof(((struct image_op *)0)->space),
@@ -29,6 +31,18 @@ _Static_assert(sizeof(struct iocb) <= sizeof(((struct image_op *)0)->space),
 static struct iocb *iocb_of(struct image_op *op)
 {
 	return (struct iocb *)op->space;
+}
+
+/* The unit of direct I/O may be larger than a guest's segment need be. */
+static int fd_for(const struct image_aio_target *target, const struct iovec *iov, int iovcnt)
+{
+	uintptr_t odd = 0;
+
+	if (target->unit_bytes <= SECTOR_BYTES)
+		return target->fd;
+	for (int i = 0; i < iovcnt; i++)
+		odd |= (uintptr_t)iov[i].iov_base | iov[i].iov_len;
+	return odd % target->unit_bytes ? target->odd_fd : target->fd;
 }
 
 static void prepare(const struct aio_io *io, struct image_op *op)
@@ -41,13 +55,30 @@ static void prepare(const struct aio_io *io, struct image_op *op)
 	for (; iovcnt && !iov->iov_len; iovcnt--)
 		iov++;
 	if (op->operation == IMAGE_READ)
-		io_prep_preadv(iocb, io->target->fd, iov, iovcnt, offset);
+		io_prep_preadv(iocb, fd_for(io->target, iov, iovcnt), iov, iovcnt, offset);
 	else if (op->operation == IMAGE_WRITE)
-		io_prep_pwritev(iocb, io->target->fd, iov, iovcnt, offset);
+		io_prep_pwritev(iocb, fd_for(io->target, iov, iovcnt), iov, iovcnt, offset);
 	else
 		io_prep_fdsync(iocb, io->target->fd);
 	iocb->data = op;
 	io_set_eventfd(iocb, io->base.event_fd);
+}
+
+/* Give @op to the discarder. 0, or a negative errno why not. */
+static int discard(struct aio_io *io, struct image_op *op)
+{
+	int ret = 0;
+
+	if (io->target->read_only)
+		return -EROFS;
+	if (io->target->discard == DISCARD_NONE ||
+	    (op->secure && io->target->discard != DISCARD_DEVICE))
+		return -EOPNOTSUPP;
+	if (!io->discarder)
+		ret = image_discarder_open(&io->discarder, io->target, &io->base);
+	if (!ret)
+		image_discarder_submit(io->discarder, op);
+	return ret;
 }
 
 /* Is the result known without asking libaio? */
@@ -100,6 +131,15 @@ void image_aio_submit(struct image_io *base, struct image_op **ops, unsigned n, 
 	bool silent = !io->finished.first;
 
 	for (unsigned i = 0; i < n; i++) {
+		if (ops[i]->operation == IMAGE_DISCARD) {
+			int ret = discard(io, ops[i]);
+
+			if (ret) {
+				ops[i]->result = ret;
+				image_list_append(&io->finished, ops[i]);
+			}
+			continue;
+		}
 		if (settled_at_once(io, ops[i])) {
 			image_list_append(&io->finished, ops[i]);
 			continue;
@@ -128,14 +168,14 @@ static void skip_done(struct image_op *op, uint64_t bytes)
  * I/O cannot go on in the middle of one. Less than a sector is no progress: the end of a file that
  * shrank.
  */
-static bool settle(struct image_op *op, long result)
+static bool settle(const struct aio_io *io, struct image_op *op, long result)
 {
 	uint64_t left = op->length_bytes - op->done_bytes, step;
 
 	op->result = result < 0 ? (int)result : 0;
 	if (result < 0 || op->operation == IMAGE_FLUSH || (uint64_t)result >= left)
 		return true;
-	step = (uint64_t)result - (uint64_t)result % SECTOR_BYTES;
+	step = (uint64_t)result - (uint64_t)result % io->target->unit_bytes;
 	if (!step) {
 		op->result = -EIO;
 		return true;
@@ -165,7 +205,7 @@ static unsigned harvest(struct aio_io *io, struct image_op **ops, unsigned max, 
 	for (int i = 0; i < got; i++) {
 		struct image_op *op = io->events[i].data;
 
-		if (settle(op, (long)io->events[i].res)) {
+		if (settle(io, op, (long)io->events[i].res)) {
 			ops[n++] = op;
 			continue;
 		}
@@ -179,15 +219,16 @@ unsigned image_aio_reap(struct image_io *base, struct image_op **ops, unsigned m
 {
 	struct aio_io *io = (struct aio_io *)base;
 	unsigned n = 0;
-	bool more;
+	bool more, more_discards;
 
 	/* Before the look at the events: one that comes after the look makes it readable again. */
 	image_io_quiet(base);
 	while (n < max && io->finished.first)
 		ops[n++] = image_list_take(&io->finished);
+	n += image_discarder_reap(io->discarder, ops + n, max - n, &more_discards);
 	n += harvest(io, ops + n, max - n, &more, calls);
 	start_waiting(io, calls);
-	if (more || io->finished.first)
+	if (more || more_discards || io->finished.first)
 		image_io_signal(base);
 	return n;
 }
@@ -220,6 +261,7 @@ void image_aio_close(struct image_io *base)
 {
 	struct aio_io *io = (struct aio_io *)base;
 
+	image_discarder_close(io->discarder);
 	if (io->context)
 		io_destroy(io->context);
 	image_io_fini(base);

@@ -71,10 +71,21 @@ enum image_flush_way {
 	FLUSH_AIO,  /* IO_CMD_FDSYNC */
 };
 
+enum image_discard_way {
+	DISCARD_NONE,	/* cannot be discarded: never advertised */
+	DISCARD_PUNCH,	/* a hole in a file */
+	DISCARD_DEVICE, /* BLKDISCARD, BLKSECDISCARD */
+};
+
 struct image_aio_target {
 	int fd;
 	bool read_only;
 	enum image_flush_way flush;
+	enum image_discard_way discard;
+	/** What an operation's places in memory and image are to be multiples of; where one is not,
+	 * it goes through odd_fd, which is buffered. */
+	uint32_t unit_bytes;
+	int odd_fd;
 };
 
 /**
@@ -88,5 +99,30 @@ int image_aio_open(struct image_io **out, const struct image_aio_target *target,
 void image_aio_close(struct image_io *io);
 void image_aio_submit(struct image_io *io, struct image_op **ops, unsigned n, uint64_t *calls);
 unsigned image_aio_reap(struct image_io *io, struct image_op **ops, unsigned max, uint64_t *calls);
+
+/**
+ * O_DIRECT on target->fd where the file can and options allow (image-direct.c): fills in
+ * facts->direct or facts->note, target->unit_bytes and odd_fd. 0 or a negative errno.
+ */
+int image_try_direct(struct image_aio_target *target, const struct image_options *options,
+		     struct image_facts *facts);
+
+/* Discards (image-discard.c). */
+
+struct stat;
+struct image_discarder;
+
+/** Find out how @fd, open for writing, can be discarded, and fill in facts->*discard*. */
+enum image_discard_way image_try_discard(int fd, const struct stat *st, struct image_facts *facts);
+
+/** A thread that makes the discards of @io, whose event_fd is signalled. 0 or a negative errno. */
+int image_discarder_open(struct image_discarder **out, const struct image_aio_target *target,
+			 struct image_io *io);
+/** Nothing may be in flight. NULL is fine. */
+void image_discarder_close(struct image_discarder *discarder);
+void image_discarder_submit(struct image_discarder *discarder, struct image_op *op);
+/** Finished ones; *more: there are more than @max. NULL has none. */
+unsigned image_discarder_reap(struct image_discarder *discarder, struct image_op **ops,
+			      unsigned max, bool *more);
 
 #endif

@@ -19,7 +19,8 @@
 struct file_image {
 	struct image base;
 	struct image_aio_target target;
-	char path[]; /* for messages */
+	uint32_t sector_bytes; /* the guest's */
+	char path[];	       /* for messages */
 };
 
 static int refuse(const char *path, int ret, const char *reason, struct err *e)
@@ -96,7 +97,8 @@ static int open_path(const char *path, const struct image_options *options,
 	return fd;
 }
 
-static int measure(int fd, const char *path, uint64_t *size_bytes, struct err *e)
+static int measure(int fd, const char *path, uint32_t sector_bytes, uint64_t *size_bytes,
+		   struct err *e)
 {
 	struct stat st;
 	uint64_t size;
@@ -108,11 +110,11 @@ static int measure(int fd, const char *path, uint64_t *size_bytes, struct err *e
 		return refuse(path, -errno, NULL, e);
 	if (!size)
 		return refuse(path, -EINVAL, "it is empty", e);
-	if (size % SECTOR_BYTES) {
+	if (size % sector_bytes) {
 		err_set(e, -EINVAL, TAP_EXIT_IMAGE,
-			"cannot open image '%s': its size, %llu bytes, is not a multiple of 512",
-			path, (unsigned long long)size);
-		err_hint(e, "truncate -s %%512 FILE rounds it up");
+			"cannot open image '%s': its size, %llu bytes, is not a multiple of %u",
+			path, (unsigned long long)size, sector_bytes);
+		err_hint(e, "truncate -s %%%u FILE rounds it up", sector_bytes);
 		return -EINVAL;
 	}
 	*size_bytes = size;
@@ -142,76 +144,6 @@ static void describe_sectors(int fd, const struct stat *st, struct image_facts *
 		facts->physical_sector_bytes = 4096;
 }
 
-enum alignment { ALIGNMENT_FITS, ALIGNMENT_NOT, ALIGNMENT_UNKNOWN };
-
-/* Ask the kernel (6.1 and later, and not every file system). */
-static enum alignment ask_alignment(int fd, struct image_facts *facts)
-{
-#ifdef STATX_DIOALIGN
-	struct statx stx;
-	uint32_t need;
-
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) || !(stx.stx_mask & STATX_DIOALIGN))
-		return ALIGNMENT_UNKNOWN;
-	if (!stx.stx_dio_offset_align) {
-		snprintf(facts->note, sizeof(facts->note), "no direct I/O on this file");
-		return ALIGNMENT_NOT;
-	}
-	need = stx.stx_dio_offset_align > stx.stx_dio_mem_align ? stx.stx_dio_offset_align
-								: stx.stx_dio_mem_align;
-	if (need <= SECTOR_BYTES)
-		return ALIGNMENT_FITS;
-	snprintf(facts->note, sizeof(facts->note), "direct I/O here wants %u-byte alignment", need);
-	return ALIGNMENT_NOT;
-#else
-	return ALIGNMENT_UNKNOWN;
-#endif
-}
-
-/* A read aligned to a sector and to nothing more, in memory and on disk. */
-static bool read_a_sector(int fd, struct image_facts *facts)
-{
-	off_t offset = facts->size_bytes > SECTOR_BYTES ? SECTOR_BYTES : 0;
-	void *buf;
-	ssize_t n;
-
-	if (posix_memalign(&buf, 2 * SECTOR_BYTES, 2 * SECTOR_BYTES)) {
-		snprintf(facts->note, sizeof(facts->note), "no memory to try direct I/O");
-		return false;
-	}
-	n = pread(fd, (char *)buf + SECTOR_BYTES, SECTOR_BYTES, offset);
-	if (n < 0 && errno == EINVAL)
-		snprintf(facts->note, sizeof(facts->note),
-			 "direct I/O here wants more than 512-byte alignment");
-	else if (n < 0)
-		snprintf(facts->note, sizeof(facts->note), "direct I/O failed: %s",
-			 strerror(errno));
-	free(buf);
-	return n >= 0;
-}
-
-/* O_DIRECT where the guest's sectors can go through it as they are. */
-static int try_direct(int fd, struct image_facts *facts)
-{
-	int flags = fcntl(fd, F_GETFL);
-	enum alignment alignment = ask_alignment(fd, facts);
-
-	if (flags < 0)
-		return -errno;
-	if (alignment == ALIGNMENT_NOT)
-		return 0;
-	if (fcntl(fd, F_SETFL, flags | O_DIRECT)) {
-		snprintf(facts->note, sizeof(facts->note), "the file system refuses direct I/O: %s",
-			 strerror(errno));
-		return 0;
-	}
-	if (alignment == ALIGNMENT_FITS || read_a_sector(fd, facts)) {
-		facts->direct = true;
-		return 0;
-	}
-	return fcntl(fd, F_SETFL, flags) ? -errno : 0;
-}
-
 static int try_flush(struct file_image *file, struct err *e)
 {
 	int ret = image_aio_try_flush(file->target.fd);
@@ -239,17 +171,22 @@ static int set_up(struct file_image *file, const struct stat *st,
 	if (intent == INTENT_SERVE)
 		ret = image_claim(fd, file->path, st, options, e);
 	if (!ret)
-		ret = measure(fd, file->path, &facts->size_bytes, e);
+		ret = measure(fd, file->path, file->sector_bytes, &facts->size_bytes, e);
 	if (ret)
 		return ret;
 	describe_sectors(fd, st, facts);
 	if (!options->buffered) {
-		ret = try_direct(fd, facts);
+		ret = image_try_direct(&file->target, options, facts);
 		if (ret)
 			return refuse(file->path, ret, NULL, e);
 	}
-	/* A flush of a disk that is in use would be noticed. */
-	return intent == INTENT_SERVE ? try_flush(file, e) : 0;
+	/* A flush of a disk that is in use would be noticed; what is open for reading has no holes
+	 * punched. */
+	if (intent != INTENT_SERVE)
+		return 0;
+	if (!options->read_only)
+		file->target.discard = image_try_discard(fd, st, facts);
+	return try_flush(file, e);
 }
 
 static void file_close(struct image *image)
@@ -257,6 +194,8 @@ static void file_close(struct image *image)
 	struct file_image *file = (struct file_image *)image;
 
 	close(file->target.fd);
+	if (file->target.odd_fd >= 0)
+		close(file->target.odd_fd);
 	free(file);
 }
 
@@ -276,7 +215,11 @@ static int file_open(struct image **out, const char *path, const struct image_op
 		return refuse(path, -ENOMEM, NULL, e);
 	}
 	strcpy(file->path, path);
-	file->target = (struct image_aio_target){.fd = fd, .read_only = options->read_only};
+	file->target = (struct image_aio_target){.fd = fd,
+						 .read_only = options->read_only,
+						 .unit_bytes = SECTOR_BYTES,
+						 .odd_fd = -1};
+	file->sector_bytes = options->sector_bytes ? options->sector_bytes : SECTOR_BYTES;
 	ret = set_up(file, &st, options, intent, e);
 	if (ret) {
 		file_close(&file->base);
@@ -315,7 +258,8 @@ static int file_resize(struct image *image, struct err *e)
 {
 	struct file_image *file = (struct file_image *)image;
 
-	return measure(file->target.fd, file->path, &image->facts.size_bytes, e);
+	return measure(file->target.fd, file->path, file->sector_bytes, &image->facts.size_bytes,
+		       e);
 }
 
 static int file_io_open(struct image_io **out, struct image *image, unsigned depth)

@@ -57,6 +57,10 @@ static int null_open(struct image **out, const char *rest, const struct image_op
 
 	if (ret)
 		return ret;
+	if (options->sector_bytes && size_bytes % options->sector_bytes)
+		return err_set(e, -EINVAL, TAP_EXIT_IMAGE,
+			       "cannot open image 'null:%s': its size is not a multiple of %u",
+			       rest, options->sector_bytes);
 	null = calloc(1, sizeof(*null));
 	if (!null)
 		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "cannot open image: out of memory");
@@ -66,6 +70,9 @@ static int null_open(struct image **out, const char *rest, const struct image_op
 		.logical_sector_bytes = SECTOR_BYTES,
 		.physical_sector_bytes = SECTOR_BYTES,
 		.can_flush = true,
+		.can_discard = !options->read_only,
+		.can_discard_secure = !options->read_only, /* nothing is kept in the first place */
+		.discard_granularity_bytes = SECTOR_BYTES,
 	};
 	*out = &null->base;
 	return 0;
@@ -106,7 +113,7 @@ static void null_io_close(struct image_io *base)
 
 static int perform(const struct null_io *io, struct image_op *op)
 {
-	if (op->operation == IMAGE_WRITE && io->read_only)
+	if ((op->operation == IMAGE_WRITE || op->operation == IMAGE_DISCARD) && io->read_only)
 		return -EROFS;
 	if (op->operation != IMAGE_READ)
 		return 0;

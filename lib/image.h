@@ -21,11 +21,16 @@
 
 #define IMAGE_SPEC_MAX PATH_MAX
 
+/**
+ * What was discarded reads as zeros from a file; from a device as the device has it, which may be
+ * anything. -EOPNOTSUPP: this image cannot discard (any more).
+ */
 enum image_operation { IMAGE_READ, IMAGE_WRITE, IMAGE_FLUSH, IMAGE_DISCARD };
 
 /** One operation in flight. The caller owns it and leaves it alone until it is reaped. */
 struct image_op {
 	enum image_operation operation;
+	bool secure; /* of a discard: only where facts.can_discard_secure */
 	uint64_t offset_bytes;
 	uint64_t length_bytes; /* sum over iov; the extent of a discard; 0 for a flush */
 	struct iovec *iov;     /* may be changed while in flight (a partial transfer goes on) */
@@ -44,6 +49,14 @@ struct image_options {
 	bool read_only; /* O_RDONLY underneath, too */
 	bool shared;	/* other writers are wanted: take no exclusive claim */
 	bool buffered;	/* do not try O_DIRECT */
+	/** The storage stands O_DIRECT on a guest's pages also where it is a network file system.
+	 */
+	bool direct_io_safe;
+	/**
+	 * Offsets and lengths of operations are multiples of it, and so is the image's size: 512
+	 * (also 0) or 4096. Pieces of the iovec may be of any 512 bytes all the same.
+	 */
+	uint32_t sector_bytes;
 };
 
 /** What an opened image is. */
@@ -51,10 +64,11 @@ struct image_facts {
 	const char *engine;  /* "file", "null" */
 	uint64_t size_bytes; /* a multiple of SECTOR_BYTES */
 	uint32_t logical_sector_bytes, physical_sector_bytes;
-	bool direct;	/* O_DIRECT in use */
-	char note[96];	/* why not direct, when it was wanted; else empty */
-	bool can_flush; /* seen to work, of an opened image; of a probed one it says nothing */
-	bool can_discard;
+	bool direct;	  /* O_DIRECT in use */
+	char note[96];	  /* why not direct, when it was wanted; else empty */
+	bool can_flush;	  /* seen to work, of an opened image; of a probed one it says nothing */
+	bool can_discard; /* as can_flush; never of a read-only image */
+	bool can_discard_secure; /* what is discarded cannot be recovered */
 	uint32_t discard_granularity_bytes, discard_alignment_bytes; /* where it can */
 	bool is_device;
 	dev_t device; /* file: st_dev and st_ino (or st_rdev and 0 of a block device): identity */
@@ -86,6 +100,7 @@ int image_probe(const char *spec, const struct image_options *options, struct im
  * device over the file counts as a user, too.
  *
  * facts.can_flush has been seen: a flush is made here, and one that fails fails the opening.
+ * facts.can_discard has been asked for in a way that discards nothing.
  */
 int image_open(struct image **out, const char *spec, const struct image_options *options,
 	       struct err *e);
@@ -110,7 +125,8 @@ int image_io_fd(const struct image_io *io);
 /**
  * Start @n operations, in one system call where the engine has one. Never fails as a whole: what
  * cannot be started comes back from image_io_reap() with its error. *calls is increased for each
- * io_submit made.
+ * io_submit made. Discards are made by a thread of their own, one at a time: they hold up nothing
+ * else.
  */
 void image_io_submit(struct image_io *io, struct image_op **ops, unsigned n, uint64_t *calls);
 

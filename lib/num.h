@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SECTOR_BYTES 512u /* the unit of the block protocol, whatever sector-size says */
+#define SECTOR_BYTES	   512u	 /* the unit of the block protocol, whatever sector-size says */
+#define LARGE_SECTOR_BYTES 4096u /* the other sector-size there is */
 
 /** Refuses pointers: the array must be one. */
 #define ARRAY_SIZE(a)                                                                     \

@@ -100,7 +100,7 @@ static unsigned steps_of(const struct request *request, const struct request_lim
 	}
 }
 
-static void prepare_data(struct slot *slot)
+static void prepare_data(const struct request_limits *limits, struct slot *slot)
 {
 	struct image_op *op = &slot->op;
 
@@ -114,6 +114,8 @@ static void prepare_data(struct slot *slot)
 		break;
 	case REQUEST_DISCARD:
 		op->operation = IMAGE_DISCARD;
+		op->secure =
+			limits->can_discard_secure && (slot->request.flag & REQUEST_DISCARD_SECURE);
 		break;
 	default:
 		op->operation = IMAGE_WRITE;
@@ -121,7 +123,7 @@ static void prepare_data(struct slot *slot)
 	}
 }
 
-static struct image_op *next_step(struct slot *slot)
+static struct image_op *next_step(const struct request_limits *limits, struct slot *slot)
 {
 	unsigned step = slot->steps & -slot->steps;
 	struct image_op *op = &slot->op;
@@ -130,7 +132,7 @@ static struct image_op *next_step(struct slot *slot)
 	op->owner = slot;
 	op->result = 0;
 	if (step == STEP_DATA) {
-		prepare_data(slot);
+		prepare_data(limits, slot);
 	} else {
 		op->operation = IMAGE_FLUSH;
 		op->offset_bytes = 0;
@@ -147,7 +149,7 @@ static bool goes_on(struct queue *queue, struct slot *slot)
 
 	if (slot->op.result || !slot->steps)
 		return false;
-	op = next_step(slot);
+	op = next_step(queue->setup.limits, slot);
 	image_io_submit(queue->io, &op, 1, &queue->setup.stats->io_submits);
 	return true;
 }
@@ -302,7 +304,7 @@ static void start_batch(struct queue *queue, struct slot **batch, unsigned n)
 			answer(queue, slot, 0, now_ns());
 			continue;
 		}
-		queue->ops[ops++] = next_step(slot);
+		queue->ops[ops++] = next_step(queue->setup.limits, slot);
 	}
 	note_oldest(queue); /* before the image is asked, which may hang */
 	if (ops)

@@ -94,6 +94,7 @@ struct request_limits {
 	bool can_flush;
 	bool can_barrier;
 	bool can_discard;
+	bool can_discard_secure; /* else the flag is ignored, as blkif.h says */
 };
 
 /** Why a request is refused. Names for tap-stat: request_fault_name(). */
