@@ -33,7 +33,7 @@ struct image_discarder {
 
 static uint32_t read_number(const struct stat *st, const char *key, uint32_t otherwise)
 {
-	unsigned long long number;
+	unsigned long long number = 0;
 	char path[96];
 	FILE *file;
 	int n = 0;

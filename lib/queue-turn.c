@@ -149,7 +149,7 @@ static bool goes_on(struct queue *queue, struct slot *slot)
 
 	if (slot->op.result || !slot->steps)
 		return false;
-	op = next_step(queue->setup.limits, slot);
+	op = next_step(&queue->setup.limits, slot);
 	image_io_submit(queue->io, &op, 1, &queue->setup.stats->io_submits);
 	return true;
 }
@@ -304,7 +304,7 @@ static void start_batch(struct queue *queue, struct slot **batch, unsigned n)
 			answer(queue, slot, 0, now_ns());
 			continue;
 		}
-		queue->ops[ops++] = next_step(queue->setup.limits, slot);
+		queue->ops[ops++] = next_step(&queue->setup.limits, slot);
 	}
 	note_oldest(queue); /* before the image is asked, which may hang */
 	if (ops)
