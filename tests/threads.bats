@@ -1,0 +1,61 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# sim: --domains 3
+# Queues served in threads. `make check-tsan` runs this under ThreadSanitizer.
+load helper
+
+@test "--threads wants a number that makes sense" {
+	for bad in 0 65 x -1; do
+		try tap-serve --threads "$bad" web1/xvda
+		status_is 2
+		stderr_has --threads
+	done
+}
+
+@test "disks of several guests in several threads: no difference, nothing held, an orderly end" {
+	names=()
+	for n in 1 2 3; do
+		make_image 8M "$n.img"
+		tap-attach "web$n" "$n.img"
+		names+=("web$n/xvda")
+	done
+	for path in map copy; do
+		serve --threads 3 --data-path "$path" "${names[@]}"
+		guests=()
+		for n in 1 2 3; do
+			TAP_SIM_DOMID=$n tap-front verify xvda --ops 3000 &
+			guests+=($!)
+		done
+		for guest in "${guests[@]}"; do
+			wait "$guest"
+		done
+		stop "$SERVER"
+	done
+	tap-attach -d "${names[@]}"
+}
+
+@test "stopped and started again under load, with another number of threads each time" {
+	make_image 8M
+	attach
+	serve --threads 2 "$DISK"
+	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >verify.out &
+	guest=$!
+	wait_for_node /local/domain/1/device/vbd/51712/state 4
+	for threads in 1 4 2; do
+		stop "$SERVER"
+		serve --threads "$threads" "$DISK"
+	done
+	wait "$guest"
+	grep -q 'no difference' verify.out
+}
+
+@test "a resize reaches the thread that serves" {
+	make_image 1M
+	attach
+	serve --threads 2 "$DISK"
+	hold
+	tap-attach -c "$DISK" 2M
+	try xenstore-read /local/domain/0/backend/tap/1/51712/sectors
+	stdout_is 4096
+	tap-attach -d "$DISK"
+}
