@@ -73,7 +73,7 @@ static int write_ring(struct front *front, xs_transaction_t tx, const char *dir,
 		      const struct front_ring *ring)
 {
 	unsigned pages = 1u << front->facts.ring_order;
-	char key[16] = "ring-ref";
+	char key[24] = "ring-ref";
 	int ret = 0;
 
 	for (unsigned i = 0; !ret && i < pages; i++) {
