@@ -7,6 +7,7 @@
 # make xen-shell    a shell in that Xen's dom0, with a guest ready to start
 # make check-tsan   the threaded server under ThreadSanitizer
 # make coverage     which lines of lib/ the tests run
+# make fuzz         random input for all that reads what a guest wrote, FUZZ_SECONDS=60 for each target
 # make docs         writes what is generated: parts of man/, all of completions/
 # make lint         style only; make format repairs what a program can
 # make install      DESTDIR= PREFIX=
@@ -51,6 +52,7 @@ SO_OBJ	:= $(patsubst %.c,$(B)/preload/%.o,$(SO_SRC) lib/sim/wire.c)
 UNIT_SRC := $(wildcard tests/unit/test-*.c tests/unit/sim-*.c)
 UNIT	:= $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 HELPERS	:= $(patsubst tests/sim/%.c,$(B)/sim/%,$(wildcard tests/sim/*.c))
+FUZZ	:= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 BATS	:= $(wildcard tests/*.bats tests/*/*.bats)
 PLUGIN	:= $(if $(wildcard /usr/include/nbdkit-plugin.h),$(patsubst tests/nbdkit/%.c,$(B)/nbdkit-%-plugin.so,$(wildcard tests/nbdkit/*.c)))
 SIM_SO	:= $(if $(SO_OBJ),$(B)/libtapsim.so)
@@ -111,6 +113,10 @@ $(B)/sim/%: $(B)/tests/sim/%.o
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $< $(ALL_LIBS)
+$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libtap.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -fsanitize=fuzzer -o $@ $< $(B)/libtap.a $(ALL_LIBS)
 .SECONDARY:
 
 # What is missing is installed before make looks for it: hence make in make.
@@ -164,6 +170,15 @@ check-valgrind:
 	@B=$(B) TOOLS_FIRST=$(B)/valgrind WRAP='$(VALGRIND)' \
 		tests/run $(filter-out $(VALGRIND_NOT),$(UNIT_SRC)) $(VALGRIND_BATS)
 
+# TARGETS='ring offer' fuzzes these only.
+FUZZ_SECONDS ?= 60
+FUZZ_MAKE = $(MAKE) --no-print-directory B=build-fuzz CC=clang
+TARGETS ?= $(FUZZ)
+fuzz:
+	@tests/need fuzz $(B)
+	@$(FUZZ_MAKE) SANITIZE=fuzzer-no-link,address,undefined $(FUZZ:%=build-fuzz/fuzz/%)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(TARGETS)
+
 # A real Xen, its dom0 and guests, in QEMU's software emulation. SCENARIOS='boot map' runs these only.
 SCENARIOS ?=
 check-xen:
@@ -200,6 +215,6 @@ install: all
 
 clean:
 	rm -rf $(B)
-.PHONY: demo programs check check-asan check-tsan check-valgrind coverage check-xen xen-shell docs lint format install clean
+.PHONY: demo programs check check-asan check-tsan check-valgrind coverage fuzz check-xen xen-shell docs lint format install clean
 
 -include $(shell find $(B) -path $(B)/xen -prune -o -type f -name '*.d' -print 2>/dev/null)
