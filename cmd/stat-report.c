@@ -89,6 +89,24 @@ static double page_operations(const struct sample *now, const struct sample_delt
 		     delta->counters.requests);
 }
 
+static double kept_hits_percent(const struct sample *now, const struct sample_delta *delta)
+{
+	const struct pages_counters *pages = &delta->counters.pages;
+
+	return 100 *
+	       ratio(pages->persistent_hits, pages->persistent_hits + pages->persistent_misses);
+}
+
+static double kept(const struct sample *now, const struct sample_delta *delta)
+{
+	return (double)delta->counters.pages.persistent_kept;
+}
+
+static double evicted(const struct sample *now, const struct sample_delta *delta)
+{
+	return (double)delta->counters.pages.persistent_evicted;
+}
+
 static double submits(const struct sample *now, const struct sample_delta *delta)
 {
 	return ratio(delta->counters.io_submits, delta->counters.requests);
@@ -118,6 +136,9 @@ static const struct column {
 	{"req/batch", 9, 1, false, false, per_batch},
 	{"errors", 7, 0, false, false, errors},
 	{"pgop/req", 9, 3, true, false, page_operations},
+	{"%hit", 6, 1, true, false, kept_hits_percent},
+	{"kept", 6, 0, true, false, kept},
+	{"evicted", 7, 0, true, false, evicted},
 	{"subm/req", 9, 3, true, false, submits},
 	{"ntfy/req", 9, 3, true, false, notifies},
 };
@@ -249,6 +270,10 @@ static int add_counters(const struct stats_queue *total, struct json_object *ite
 		{"pages_mapped", total->pages.pages_mapped},
 		{"pages_unmapped", total->pages.pages_unmapped},
 		{"pages_copied", total->pages.pages_copied},
+		{"persistent_hits", total->pages.persistent_hits},
+		{"persistent_misses", total->pages.persistent_misses},
+		{"persistent_evicted", total->pages.persistent_evicted},
+		{"persistent_kept", total->pages.persistent_kept},
 	};
 	int bad = 0;
 

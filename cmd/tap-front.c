@@ -30,6 +30,7 @@ enum {
 	KEY_RUNTIME,
 	KEY_ABI,
 	KEY_FRESH,
+	KEY_PERSISTENT,
 	KEY_TIMEOUT,
 	KEY_READY_FD,
 	KEY_BUSY
@@ -69,6 +70,9 @@ static const struct option_row options[] = {
 	{KEY_FRESH, "fresh-grants", NULL,
 	 "Grant pages anew for each request and end the grants at its answer, as a guest does "
 	 "without persistent grants. By default a pool of pages stays granted.",
+	 OPT_COMPLETE_NONE, NULL},
+	{KEY_PERSISTENT, "persistent", NULL,
+	 "Tell the backend that the pool's pages stay granted, so that it may keep them mapped.",
 	 OPT_COMPLETE_NONE, NULL},
 	{KEY_TIMEOUT, "timeout", "TIME",
 	 "Wait that long for the backend to connect, and to close. 30s by default.",
@@ -211,6 +215,9 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 	case KEY_FRESH:
 		config->front.fresh_grants = true;
 		break;
+	case KEY_PERSISTENT:
+		config->front.persistent = true;
+		break;
 	case KEY_TIMEOUT:
 		return opt_time("timeout", arg, 0, INT64_MAX, &config->front.timeout_ns, e);
 	case KEY_READY_FD:
@@ -347,6 +354,8 @@ int main(int argc, char **argv)
 	ret = opt_parse(&tool, argc, argv, false, take_option, &config, &first, &e);
 	if (ret > 0)
 		return opt_finish(&tool, TAP_EXIT_DONE);
+	if (!ret && config.front.persistent && config.front.fresh_grants)
+		ret = usage(&e, "--persistent and --fresh-grants exclude each other");
 	if (!ret)
 		ret = take_operands(&config, argv + first, argc - first, &e);
 	if (ret < 0)

@@ -205,11 +205,12 @@ static int list_server(const struct list *list)
 		return 0;
 	stats_sum(&in->stats, &sum);
 	if (!list->envelope) {
-		printf("\ntap-serve %d (%s): %" PRIu64 " pages mapped now; %" PRIu64
-		       " mapped, %" PRIu64 " unmapped, %" PRIu64 " copied so far\n",
+		printf("\ntap-serve %d (%s): %" PRIu64 " pages mapped now, %" PRIu64
+		       " of them kept; %" PRIu64 " mapped, %" PRIu64 " unmapped, %" PRIu64
+		       " copied so far\n",
 		       (int)in->server, in->stats.data_path,
-		       sum.pages.pages_mapped - sum.pages.pages_unmapped, sum.pages.pages_mapped,
-		       sum.pages.pages_unmapped, sum.pages.pages_copied);
+		       sum.pages.pages_mapped - sum.pages.pages_unmapped, sum.pages.persistent_kept,
+		       sum.pages.pages_mapped, sum.pages.pages_unmapped, sum.pages.pages_copied);
 		return 0;
 	}
 	item = new_item(list, "server");
@@ -219,6 +220,7 @@ static int list_server(const struct list *list)
 	bad |= json_set_text(item, "data_path", in->stats.data_path);
 	bad |= json_set_number(item, "pages_mapped_now",
 			       sum.pages.pages_mapped - sum.pages.pages_unmapped);
+	bad |= json_set_number(item, "pages_kept_now", sum.pages.persistent_kept);
 	bad |= json_set_number(item, "pages_mapped", sum.pages.pages_mapped);
 	bad |= json_set_number(item, "pages_unmapped", sum.pages.pages_unmapped);
 	bad |= json_set_number(item, "pages_copied", sum.pages.pages_copied);

@@ -21,6 +21,8 @@ extern char **environ;
 enum {
 	KEY_KIND = 256,
 	KEY_DATA_PATH,
+	KEY_PERSISTENT_IDLE,
+	KEY_PERSISTENT_PAGES,
 	KEY_READY_FD,
 	KEY_RUN,
 	KEY_PIDFILE,
@@ -37,8 +39,13 @@ static const struct option_row options[] = {
 	 "tap."},
 	{KEY_DATA_PATH, "data-path", "PATH",
 	 "How the guest's pages are reached: 'map' maps them and runs direct I/O on them, 'copy' "
-	 "copies through the hypervisor. Default: copy.",
-	 OPT_COMPLETE_WORDS, "map copy"},
+	 "copies through the hypervisor, 'persistent' maps and keeps them where the guest's grants "
+	 "stay the same, else maps them; 'auto' does so too, but copies else. Default: auto.",
+	 OPT_COMPLETE_WORDS, DATA_PATH_WORDS},
+	{KEY_PERSISTENT_IDLE, "persistent-idle", "TIME",
+	 "Release a page that is kept mapped when it was not used for TIME. Default: 60s."},
+	{KEY_PERSISTENT_PAGES, "persistent-pages", "N",
+	 "Keep up to N pages mapped for each queue. Default: 1024."},
 	{KEY_BUFFERED, "buffered", NULL,
 	 "Go through the page cache, also where the file system could do direct I/O."},
 	{KEY_THREADS, "threads", "N",
@@ -131,10 +138,17 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 		config->server.kind = arg;
 		return 0;
 	case KEY_DATA_PATH:
-		if (strcmp(arg, "map") && strcmp(arg, "copy"))
+		if (data_path_parse(arg, &config->server.data_path))
 			return err_set(e, -EINVAL, TAP_EXIT_USAGE,
-				       "--data-path: '%s' is neither map nor copy", arg);
-		config->server.mode = strcmp(arg, "map") ? PAGES_COPY : PAGES_MAP;
+				       "--data-path: '%s' is none of " DATA_PATH_WORDS, arg);
+		return 0;
+	case KEY_PERSISTENT_IDLE:
+		return opt_time("persistent-idle", arg, 1, INT64_MAX, &config->server.keep_idle_ns,
+				e);
+	case KEY_PERSISTENT_PAGES:
+		if (opt_number("--persistent-pages", arg, 1, PAGES_KEEP_MAX, &number, e) < 0)
+			return -EINVAL;
+		config->server.keep_pages = (unsigned)number;
 		return 0;
 	case KEY_THREADS:
 		if (opt_number("--threads", arg, 1, SERVER_THREADS_MAX, &number, e) < 0)
@@ -270,7 +284,7 @@ static int json_disk(const struct disk *disk, void *opaque)
 	json_set_number(item, "vdev", disk->vdev);
 	json_set_text(item, "kind", disk->kind);
 	json_set_number(item, "pid", (uint64_t)getpid());
-	json_set_text(item, "data_path", list->config->server.mode == PAGES_MAP ? "map" : "copy");
+	json_set_text(item, "data_path", data_path_name(list->config->server.data_path));
 	return json_item(list->envelope, item);
 }
 
@@ -343,8 +357,11 @@ int main(int argc, char **argv)
 	struct err e = {0};
 	int first, ret, status;
 
-	serve.config.server =
-		(struct server_options){.kind = KIND_DEFAULT, .mode = PAGES_COPY, .log = &log};
+	serve.config.server = (struct server_options){.kind = KIND_DEFAULT,
+						      .data_path = DATA_PATH_AUTO,
+						      .keep_pages = PAGES_KEEP_DEFAULT,
+						      .keep_idle_ns = PAGES_KEEP_IDLE_DEFAULT,
+						      .log = &log};
 	ret = opt_parse(&tool, argc, argv, false, take_option, &serve.config, &first, &e);
 	if (ret > 0)
 		return opt_finish(&tool, 0);

@@ -115,8 +115,14 @@ int backend_offer_read(struct store *store, const struct disk *disk,
 	return 0;
 }
 
+bool backend_offered_persistent(struct store *store, const struct disk *disk)
+{
+	return flag_in(store, disk, "feature-persistent", false);
+}
+
 int backend_publish_features(struct store *store, const struct disk *disk,
-			     const struct backend_config *config, const struct image_facts *image)
+			     const struct backend_config *config, const struct image_facts *image,
+			     enum data_path data_path)
 {
 	bool discard = config->discard && image->can_discard && !config->read_only;
 	const struct {
@@ -126,7 +132,7 @@ int backend_publish_features(struct store *store, const struct disk *disk,
 	} nodes[] = {
 		{"feature-flush-cache", image->can_flush, false},
 		{"feature-barrier", image->can_flush, false},
-		{"feature-persistent", 0, false},
+		{"feature-persistent", data_path_wants_persistent(data_path), false},
 		{"feature-max-indirect-segments", config->caps.max_indirect_segments,
 		 !config->caps.max_indirect_segments},
 		{"max-ring-page-order", config->caps.max_ring_order, false},

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "data-path.h"
 #include "image.h"
 #include "offer.h"
 #include "store.h"
@@ -46,7 +47,11 @@ bool backend_is_online(struct store *store, const struct disk *disk);
 
 /** Before InitWait: the features. 0 or a negative errno. */
 int backend_publish_features(struct store *store, const struct disk *disk,
-			     const struct backend_config *config, const struct image_facts *image);
+			     const struct backend_config *config, const struct image_facts *image,
+			     enum data_path data_path);
+
+/** Is feature-persistent offered, by us or by an earlier server? */
+bool backend_offered_persistent(struct store *store, const struct disk *disk);
 
 /** sectors, sector-size, info and state Connected, in one transaction. */
 int backend_publish_connected(struct store *store, const struct disk *disk,

@@ -169,6 +169,26 @@ static void queue_barrier_done(struct queue *queue, void *opaque)
 	barrier_done(&backend->barrier, queue);
 }
 
+static void tell_data_path(struct backend *backend, const char *name)
+{
+	snprintf(backend->stats->data_path, sizeof(backend->stats->data_path), "%s", name);
+}
+
+/*
+ * Persistent grants are kept only where both ends said so: our own node is what the frontend saw,
+ * also if an earlier server wrote it. One that does not expect it stops at a page that is still
+ * mapped when its answer comes (protocol.md 10).
+ */
+static enum pages_mode agreed_mode(struct backend *backend, const struct front_offer *offer)
+{
+	bool persistent = offer->persistent &&
+			  backend_offered_persistent(backend->host->store, &backend->disk);
+	enum pages_mode mode = data_path_mode(backend->host->data_path, persistent);
+
+	tell_data_path(backend, pages_mode_name(mode));
+	return mode;
+}
+
 static int open_queues(struct backend *backend, const struct front_offer *offer, struct err *e)
 {
 	struct queue_setup setup = {
@@ -178,7 +198,9 @@ static int open_queues(struct backend *backend, const struct front_offer *offer,
 		.max_segments = backend->limits.max_indirect_segments
 					? backend->limits.max_indirect_segments
 					: backend->limits.max_segments,
-		.mode = backend->host->mode,
+		.mode = agreed_mode(backend, offer),
+		.keep_pages = backend->host->keep_pages,
+		.keep_idle_ns = backend->host->keep_idle_ns,
 		.image = backend->image,
 		.limits = backend->limits,
 		.broken = queue_broken,
@@ -232,7 +254,7 @@ static void connect_front(struct backend *backend)
 	struct err e = {0};
 
 	backend_publish_features(store, &backend->disk, &backend->config,
-				 image_facts(backend->image));
+				 image_facts(backend->image), backend->host->data_path);
 	if (backend_offer_read(store, &backend->disk, &backend->config.caps, &offer, &e) < 0 ||
 	    open_queues(backend, &offer, &e) < 0) {
 		fail(backend, &e);
@@ -294,7 +316,7 @@ static void offer_disk(struct backend *backend)
 	struct store *store = backend->host->store;
 
 	if (backend_publish_features(store, &backend->disk, &backend->config,
-				     image_facts(backend->image)) < 0)
+				     image_facts(backend->image), backend->host->data_path) < 0)
 		log_line(backend->host->log, LOG_ERROR, backend->disk.name,
 			 "cannot offer the disk: XenStore refused the writes");
 	else
@@ -474,8 +496,7 @@ static int open_stats(struct backend *backend)
 	if (ret < 0)
 		return ret;
 	backend->stats->size_sectors = backend->limits.sectors;
-	snprintf(backend->stats->data_path, sizeof(backend->stats->data_path), "%s",
-		 backend->host->mode == PAGES_MAP ? "map" : "copy");
+	tell_data_path(backend, data_path_name(backend->host->data_path));
 	snprintf(backend->stats->image, sizeof(backend->stats->image), "%.255s",
 		 backend->config.image);
 	return 0;

@@ -21,9 +21,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "data-path.h"
 #include "image.h"
 #include "loop.h"
-#include "pages.h"
 #include "store.h"
 #include "xenbus.h"
 
@@ -36,8 +36,10 @@ struct backend_host {
 	struct loop *loop;			 /* of the control thread */
 	struct loop *(*pick_loop)(void *opaque); /* where the next queue is to be served */
 	const struct log *log;
-	enum pages_mode mode;
-	bool buffered; /* do not try O_DIRECT */
+	enum data_path data_path;
+	unsigned keep_pages;   /* persistent: of each queue */
+	uint64_t keep_idle_ns; /* persistent */
+	bool buffered;	       /* do not try O_DIRECT */
 	/** Some backend ended: see backend_has_ended(). The receiver calls backend_close(), but not
 	 * from here. */
 	void (*ended)(void *opaque);

@@ -115,6 +115,8 @@ static int write_nodes(struct store *store, xs_transaction_t tx, void *opaque)
 		ret = store_write(store, tx, front->dir, "num-ring-pages", "%u", 1u << order);
 	else if (!ret && order)
 		ret = store_write(store, tx, front->dir, "ring-page-order", "%u", order);
+	if (!ret && front->options.persistent)
+		ret = store_write(store, tx, front->dir, "feature-persistent", "1");
 	/* Native has to be named too: without the node Linux' backends take it for x86_32. */
 	if (!ret)
 		ret = store_write(store, tx, front->dir, "protocol", "%s",
@@ -133,8 +135,9 @@ int front_nodes_write(struct front *front)
 static bool tells_of_ring(const char *name)
 {
 	static const char *const begins[] = {"ring-ref", "queue-"};
-	static const char *const names[] = {"ring-page-order", "num-ring-pages",
-					    "multi-queue-num-queues", "event-channel", "protocol"};
+	static const char *const names[] = {
+		"ring-page-order", "num-ring-pages", "multi-queue-num-queues",
+		"event-channel",   "protocol",	     "feature-persistent"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(begins); i++) {
 		if (!strncmp(name, begins[i], strlen(begins[i])))

@@ -49,6 +49,8 @@ struct front_options {
 	uint64_t timeout_ns;	    /* for connecting and closing; UINT64_MAX waits for ever */
 	bool fresh_grants; /* grant anew for every request (pages of a write read-only, as Linux
 			      does) and end the grant at its answer; else a pool stays granted */
+	bool persistent;   /* say feature-persistent: that pool may stay mapped, too. Not with
+			      fresh_grants */
 	int wake_fd;	   /* ends every wait with -EINTR while it is readable; -1 for none */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pages-inner - what the two ways of reaching a guest's pages share. For pages*.c alone.
+ * pages-inner - what the ways of reaching a guest's pages share. For pages*.c alone.
  */
 #ifndef TAP_PAGES_INNER_H
 #define TAP_PAGES_INNER_H
@@ -31,7 +31,10 @@ struct pages {
 
 	/* PAGES_MAP: a record per slot is enough, since each mapping holds one slot or more. */
 	struct pages_mapping *mappings, *free;
-	uint32_t *refs;
+	uint32_t *refs; /* PAGES_PERSISTENT too, for one request */
+
+	/* PAGES_PERSISTENT */
+	struct pages_keep *keep;
 
 	/* PAGES_COPY */
 	uint8_t *arena;
@@ -47,7 +50,10 @@ static inline size_t segment_bytes(const struct request_segment *segment)
 	return (segment->last_sect - segment->first_sect + 1u) * SECTOR_BYTES;
 }
 
-/* Each pair returns as pages_open(), pages_close(), pages_acquire(), pages_release() do. */
+/* One more segment of @use, in @page: an iovec of its own, or more of the last one. */
+void pages_point_at(struct pages_use *use, const struct request_segment *segment, uint8_t *page);
+
+/* Each group returns as pages_open(), pages_close(), pages_acquire(), pages_release() do. */
 
 int pages_indirect_open(struct pages *pages);
 void pages_indirect_close(struct pages *pages);
@@ -63,5 +69,11 @@ void pages_copy_close(struct pages *pages);
 void pages_copy_acquire(struct pages *pages, struct pages_use **uses, unsigned n);
 unsigned pages_copy_release(struct pages *pages, struct pages_use **uses, unsigned n,
 			    struct pages_use **clear);
+
+int pages_persistent_open(struct pages *pages, const struct pages_setup *setup);
+unsigned pages_persistent_close(struct pages *pages);
+void pages_persistent_acquire(struct pages *pages, struct pages_use **uses, unsigned n);
+unsigned pages_persistent_release(struct pages *pages, struct pages_use **uses, unsigned n,
+				  struct pages_use **clear);
 
 #endif

@@ -61,17 +61,8 @@ static void point_at(struct pages_use *use, uint8_t *page)
 	const struct request_segment *segments = request_segments(use->request);
 
 	use->iovcnt = 0;
-	for (unsigned i = 0; i < request_count(use->request); i++, page += PAGE_BYTES) {
-		const struct request_segment *segment = &segments[i];
-		uint8_t *at = page + segment->first_sect * SECTOR_BYTES;
-		struct iovec *last = use->iovcnt ? &use->iov[use->iovcnt - 1] : NULL;
-
-		if (last && (uint8_t *)last->iov_base + last->iov_len == at) {
-			last->iov_len += segment_bytes(segment);
-			continue;
-		}
-		use->iov[use->iovcnt++] = (struct iovec){at, segment_bytes(segment)};
-	}
+	for (unsigned i = 0; i < request_count(use->request); i++, page += PAGE_BYTES)
+		pages_point_at(use, &segments[i], page);
 }
 
 /*

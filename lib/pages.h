@@ -14,6 +14,13 @@
  * PAGES_COPY: data of writes is copied in at acquire, data of reads is copied out at release, one
  * grant copy call for all; the arena is page-aligned memory of our own, fit for O_DIRECT. A
  * request's segments lie in its place without gaps, so that it is one iovec.
+ *
+ * PAGES_PERSISTENT: for a frontend that said feature-persistent, whose grants stay the same. Pages
+ * are mapped writable, whatever the request's direction, and kept from one request to the next:
+ * known ones need no call. Kept are keep_pages at most; then a page that was not used for long
+ * makes room, least recently used first, never one in use. A page without room is mapped for its
+ * request alone and unmapped before the request comes clear. All that is kept is released by
+ * pages_close(), and what was not used for keep_idle_ns by pages_idle().
  */
 #ifndef TAP_PAGES_H
 #define TAP_PAGES_H
@@ -23,12 +30,24 @@
 
 #include "request.h"
 
-enum pages_mode { PAGES_MAP, PAGES_COPY };
+enum pages_mode { PAGES_MAP, PAGES_COPY, PAGES_PERSISTENT };
+
+/** "map", "copy", "persistent" */
+const char *pages_mode_name(enum pages_mode mode);
+
+/** Of one queue. 1024 pages are all that a stock Linux frontend uses (32 slots of 32 segments). */
+#define PAGES_KEEP_DEFAULT	1024u
+#define PAGES_KEEP_MAX		65536u
+#define PAGES_KEEP_IDLE_DEFAULT 60000000000ull /* ns */
 
 /** Calls made and pages moved; may live in memory shared with tap-stat (written by one thread). */
 struct pages_counters {
 	uint64_t map_calls, unmap_calls, copy_calls;
 	uint64_t pages_mapped, pages_unmapped, pages_copied;
+	/* PAGES_PERSISTENT, in pages */
+	uint64_t persistent_hits, persistent_misses;
+	uint64_t persistent_evicted; /* released before pages_close(): for room, or not used */
+	uint64_t persistent_kept;    /* gauge: mapped now, in use or not */
 };
 
 struct pages;
@@ -50,16 +69,23 @@ struct pages_use {
 	struct pages_use *next;
 };
 
-/**
- * @slots requests of @max_segments pages each, of domain @domid's grants. Memory is set aside here:
- * no allocation later. 0 or a negative errno.
- */
-int pages_open(struct pages **out, enum pages_mode mode, uint32_t domid, unsigned slots,
-	       unsigned max_segments, struct pages_counters *counters);
+struct pages_setup {
+	enum pages_mode mode;
+	uint32_t domid;	       /* whose grants */
+	unsigned slots;	       /* requests at a time */
+	unsigned max_segments; /* of each: a page a segment */
+	unsigned keep_pages;   /* PAGES_PERSISTENT: 1 to PAGES_KEEP_MAX; more than the slots'
+				  pages are never kept */
+	uint64_t keep_idle_ns; /* PAGES_PERSISTENT: not 0 */
+	struct pages_counters *counters;
+};
+
+/** Memory is set aside here: no allocation later. 0 or a negative errno. */
+int pages_open(struct pages **out, const struct pages_setup *setup);
 
 /**
- * Every use must have come clear. Returns the number of pages that were still mapped, which must be
- * 0 (XSA-71); they are unmapped now. NULL is fine.
+ * Every use must have come clear. Returns the number of pages that were still mapped for one, which
+ * must be 0 (XSA-71); they are unmapped now, as is what was kept. NULL is fine.
  */
 unsigned pages_close(struct pages *pages);
 
@@ -94,5 +120,12 @@ void pages_acquire(struct pages *pages, struct pages_use **uses, unsigned n);
  */
 unsigned pages_release(struct pages *pages, struct pages_use **uses, unsigned n,
 		       struct pages_use **clear);
+
+/**
+ * Readable when pages that are kept were not used for keep_idle_ns: then pages_idle() releases
+ * them. -1 where nothing is ever kept.
+ */
+int pages_idle_fd(const struct pages *pages);
+void pages_idle(struct pages *pages);
 
 #endif

@@ -61,7 +61,7 @@ struct queue {
 	struct channel *channel;
 	struct pages *pages;
 	struct image_io *io;
-	struct loop_source channel_source, io_source;
+	struct loop_source channel_source, io_source, idle_source;
 	struct loop_task turn;
 	unsigned depth; /* slots: requests in flight at most */
 	struct slot *slots;

@@ -25,17 +25,31 @@ static void io_ready(struct loop_source *source, uint32_t events)
 	loop_defer(queue->loop, &queue->turn);
 }
 
+static void idle_ready(struct loop_source *source, uint32_t events)
+{
+	struct queue *queue = source->owner;
+
+	pages_idle(queue->pages);
+}
+
+/* False when the loop does not take it. */
+static bool listen_to(struct queue *queue, struct loop_source *source, int fd,
+		      void (*ready)(struct loop_source *source, uint32_t events))
+{
+	*source = (struct loop_source){.fd = fd, .ready = ready, .owner = queue};
+	if (!loop_add(queue->loop, source, EPOLLIN))
+		return true;
+	source->fd = -1;
+	return false;
+}
+
 static void start(struct queue *queue)
 {
-	queue->channel_source = (struct loop_source){
-		.fd = channel_fd(queue->channel), .ready = channel_ready, .owner = queue};
-	queue->io_source = (struct loop_source){
-		.fd = image_io_fd(queue->io), .ready = io_ready, .owner = queue};
-	if (loop_add(queue->loop, &queue->channel_source, EPOLLIN) < 0)
-		queue->channel_source.fd = -1;
-	if (loop_add(queue->loop, &queue->io_source, EPOLLIN) < 0)
-		queue->io_source.fd = -1;
-	if (queue->channel_source.fd < 0 || queue->io_source.fd < 0) {
+	int idle_fd = pages_idle_fd(queue->pages);
+
+	if (!listen_to(queue, &queue->channel_source, channel_fd(queue->channel), channel_ready) ||
+	    !listen_to(queue, &queue->io_source, image_io_fd(queue->io), io_ready) ||
+	    (idle_fd >= 0 && !listen_to(queue, &queue->idle_source, idle_fd, idle_ready))) {
 		queue->stopped = true;
 		queue_tell(queue, NEWS_BROKEN);
 		return;
@@ -85,6 +99,8 @@ void queue_finish(struct queue *queue)
 {
 	queue->finished = true;
 	loop_cancel(queue->loop, &queue->turn);
+	if (queue->idle_source.fd >= 0)
+		loop_remove(queue->loop, &queue->idle_source);
 	if (queue->io_source.fd >= 0)
 		loop_remove(queue->loop, &queue->io_source);
 	if (queue->channel_source.fd >= 0)
@@ -178,8 +194,14 @@ static int open_parts(struct queue *queue, struct err *e)
 			       strerror(-ret));
 	ret = make_slots(queue);
 	if (!ret)
-		ret = pages_open(&queue->pages, setup->mode, setup->domid, queue->depth,
-				 setup->max_segments, &setup->stats->pages);
+		ret = pages_open(&queue->pages,
+				 &(struct pages_setup){.mode = setup->mode,
+						       .domid = setup->domid,
+						       .slots = queue->depth,
+						       .max_segments = setup->max_segments,
+						       .keep_pages = setup->keep_pages,
+						       .keep_idle_ns = setup->keep_idle_ns,
+						       .counters = &setup->stats->pages});
 	if (ret < 0)
 		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot set up a page arena: %s",
 			       strerror(-ret));
@@ -209,6 +231,7 @@ int queue_open(struct queue **out, const struct queue_setup *setup, struct loop 
 	queue->turn = (struct loop_task){.run = queue_turn, .owner = queue};
 	queue->channel_source = (struct loop_source){.fd = -1};
 	queue->io_source = (struct loop_source){.fd = -1};
+	queue->idle_source = (struct loop_source){.fd = -1};
 	ret = open_parts(queue, e);
 	if (ret < 0) {
 		queue_close(queue);

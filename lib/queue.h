@@ -45,6 +45,8 @@ struct queue_setup {
 	uint32_t port;	       /* the frontend's event channel */
 	unsigned max_segments; /* of one request: what was offered, indirect or not */
 	enum pages_mode mode;
+	unsigned keep_pages; /* PAGES_PERSISTENT: see pages.h */
+	uint64_t keep_idle_ns;
 	struct image *image;
 	struct request_limits limits; /* queue_set_limits() changes them */
 	struct stats_queue *stats;

@@ -7,7 +7,7 @@
 #include "sample.h"
 #include "verdict.h"
 
-/* Everything before the gauges is a counter of 64 bits. */
+/* Everything before the gauges is of 64 bits, and a counter with one exception. */
 #define COUNTER_WORDS (offsetof(struct stats_queue, in_flight) / sizeof(uint64_t))
 
 const char *sample_source_name(enum sample_source source)
@@ -100,12 +100,14 @@ bool sample_same_disk(const struct sample *a, const struct sample *b)
 static void subtract(struct stats_queue *counters, const struct stats_queue *earlier)
 {
 	uint64_t words[COUNTER_WORDS], before[COUNTER_WORDS];
+	uint64_t kept = counters->pages.persistent_kept; /* a gauge among them */
 
 	memcpy(words, counters, sizeof(words));
 	memcpy(before, earlier, sizeof(before));
 	for (size_t i = 0; i < COUNTER_WORDS; i++)
 		words[i] -= before[i];
 	memcpy(counters, words, sizeof(words));
+	counters->pages.persistent_kept = kept;
 }
 
 static void between_stats(const struct sample *earlier, const struct sample *now,

@@ -7,9 +7,9 @@
 
 #include <stdbool.h>
 
+#include "data-path.h"
 #include "loop.h"
 #include "msg.h"
-#include "pages.h"
 #include "store.h"
 #include "xenbus.h"
 
@@ -17,7 +17,9 @@ struct server;
 
 struct server_options {
 	const char *kind; /* whose disks --all serves */
-	enum pages_mode mode;
+	enum data_path data_path;
+	unsigned keep_pages;   /* persistent: of each queue */
+	uint64_t keep_idle_ns; /* persistent */
 	bool buffered;
 	unsigned threads; /* that serve queues: 0 and 1 for the control thread alone */
 	const struct log *log;

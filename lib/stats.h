@@ -19,7 +19,7 @@
 #include "xenbus.h"
 
 #define STATS_MAGIC   0x5441545354415054ull /* "TPATSTAT" */
-#define STATS_VERSION 1
+#define STATS_VERSION 2
 #define STATS_BUCKETS \
 	40 /* latency: bucket b counts [2^b, 2^(b+1)) ns, the last one everything above */
 #define STATS_QUEUES 16
@@ -53,7 +53,7 @@ struct stats_queue {
 	uint64_t oldest_ns; /* gauge: CLOCK_MONOTONIC of the oldest request in flight, 0 without one
 			     */
 	uint32_t req_cons, rsp_prod; /* private indices as of the last push */
-	uint64_t spare[15];
+	uint64_t spare[11];
 };
 
 struct stats_file {

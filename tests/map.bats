@@ -21,7 +21,7 @@ front_node()
 	stdout_has 'web1/xvda: backend Connected(4), frontend Connected(4)'
 	stdout_matches "ring +0 +$ref  page 1 of 1"
 	stdout_matches "port +0 +$port  event channel"
-	stdout_has "tap-serve $SERVER (copy): 0 pages mapped now; 0 mapped, 0 unmapped, 0 copied so far"
+	stdout_has "tap-serve $SERVER (copy): 0 pages mapped now, 0 of them kept; 0 mapped, 0 unmapped, 0 copied so far"
 	try tap-map -J -q 0 "$DISK"
 	status_is 0
 	json_is '[.items[].use]' '["ring","port","server"]'

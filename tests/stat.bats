@@ -181,8 +181,8 @@ next_report()
 	front read -o copy xvda 0 all
 	try tap-stat -x
 	status_is 0
-	stdout_has 'errors  pgop/req  subm/req  ntfy/req operation segments bounds capacity alignment read-only grant image  state'
-	[[ ${lines[1]} =~ \ 0\.[0-9]{3}\ +0\.[0-9]{3}\ +0\.[0-9]{3}\ +0\ +0\ +0\ +0\ +0\ +0\ +0\ +0\ +waiting$ ]] ||
+	stdout_has 'errors  pgop/req   %hit   kept evicted  subm/req  ntfy/req operation segments bounds capacity alignment read-only grant image  state'
+	[[ ${lines[1]} =~ \ 0\.[0-9]{3}\ +-\ +0\ +0\ +0\.[0-9]{3}\ +0\.[0-9]{3}\ +0\ +0\ +0\ +0\ +0\ +0\ +0\ +0\ +waiting$ ]] ||
 		explain 'not calls per request and errors'
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls that fail for no fault of a guest's. The order of the tests matters: calls are counted. */
 #include <errno.h>
+#include "arena.h"
 #include "guest.h"
 
 #include "num.h"
@@ -29,7 +30,7 @@ static struct pages *arena(enum pages_mode mode)
 	struct pages *pages;
 
 	memset(&counters, 0, sizeof(counters));
-	assert_int_equal(pages_open(&pages, mode, 1, SLOTS, 1, &counters), 0);
+	assert_int_equal(open_pages(&pages, mode, SLOTS, 1, &counters), 0);
 	return pages;
 }
 
@@ -37,8 +38,8 @@ static void opening_fails(void **state)
 {
 	struct pages *pages;
 
-	assert_int_equal(pages_open(&pages, PAGES_MAP, 1, SLOTS, 1, &counters), -EACCES);
-	assert_int_equal(pages_open(&pages, PAGES_MAP, 1, SLOTS, 1, &counters), -EPERM);
+	assert_int_equal(open_pages(&pages, PAGES_MAP, SLOTS, 1, &counters), -EACCES);
+	assert_int_equal(open_pages(&pages, PAGES_MAP, SLOTS, 1, &counters), -EPERM);
 }
 
 /* The call for all fails, then the one for the second request. */
