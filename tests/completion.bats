@@ -48,7 +48,7 @@ two_disks()
 
 @test "bash completes the words of an option" {
 	try complete_bash tap-serve --data-path = ''
-	stdout_is $'copy\nmap'
+	stdout_is $'auto\ncopy\nmap\npersistent'
 	try complete_bash tap-serve --data-path m
 	stdout_is map
 }

@@ -33,7 +33,9 @@ end
 complete -c tap-serve -f
 complete -c tap-serve -s a -l all -d 'Serve every disk of the kind (see --kind), those attached now and each that appears later'
 complete -c tap-serve -l kind -x -d 'The kind of backend that --all serves: the name below backend/ in XenStore'
-complete -c tap-serve -l data-path -x -a 'map copy' -d 'How the guest\'s pages are reached: \'map\' maps them and runs direct I/O on them, \'copy\' copies through the hypervisor'
+complete -c tap-serve -l data-path -x -a 'auto map copy persistent' -d 'How the guest\'s pages are reached: \'map\' maps them and runs direct I/O on them, \'copy\' copies through the hypervisor, \'persistent\' maps and keeps them where the guest\'s grants stay the same, else maps them; \'auto\' does so too, but copies else'
+complete -c tap-serve -l persistent-idle -x -d 'Release a page that is kept mapped when it was not used for TIME'
+complete -c tap-serve -l persistent-pages -x -d 'Keep up to N pages mapped for each queue'
 complete -c tap-serve -l buffered -d 'Go through the page cache, also where the file system could do direct I/O'
 complete -c tap-serve -l threads -x -d 'Serve the queues of all disks in N threads, in turn'
 complete -c tap-serve -l ready-fd -x -d 'Write a newline to descriptor N and close it, once all disks named are offered to their guests'

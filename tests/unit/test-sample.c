@@ -63,6 +63,22 @@ static void another_server(void **state)
 	assert_true(delta.interval_ns == SECOND_NS - 500);
 }
 
+/* A gauge stays as it is, the counters around it are subtracted. */
+static void pages_kept(void **state)
+{
+	struct sample before = served(SECOND_NS, 3 * SECOND_NS, 100);
+	struct sample now = served(SECOND_NS, 4 * SECOND_NS, 100);
+	struct sample_delta delta;
+
+	before.total.pages.persistent_kept = 7;
+	before.total.pages.persistent_hits = 10;
+	now.total.pages.persistent_kept = 5;
+	now.total.pages.persistent_hits = 40;
+	sample_between(&before, &now, &delta);
+	assert_int_equal(delta.counters.pages.persistent_kept, 5);
+	assert_int_equal(delta.counters.pages.persistent_hits, 30);
+}
+
 static void nothing_to_compare(void **state)
 {
 	struct sample before = served(SECOND_NS, 3 * SECOND_NS, 100);
@@ -128,7 +144,7 @@ int main(void)
 		cmocka_unit_test(since_the_start), cmocka_unit_test(since_the_report_before),
 		cmocka_unit_test(another_server),  cmocka_unit_test(nothing_to_compare),
 		cmocka_unit_test(which_disk),	   cmocka_unit_test(errors_once_each),
-		cmocka_unit_test(times),
+		cmocka_unit_test(times),	   cmocka_unit_test(pages_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
