@@ -90,6 +90,7 @@ $(B)/tap-%: $(B)/cmd/tap-%.o $(B)/libtap.a
 $(B)/tap-sim: $(HV_OBJ)
 $(B)/tap-front: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/front-*.c))
 $(B)/tap-stat: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/stat-*.c))
+$(B)/tap-attach $(B)/unit/test-grants: XEN_LIBS += -lxencall
 $(B)/tap-attach: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/attach-*.c))
 
 # Preloaded into programs that have no sanitizer, such as xenstored: so it has none either.

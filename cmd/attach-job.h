@@ -13,14 +13,34 @@
 #include "attach.h"
 #include "json.h"
 
+/** Keys of the options without a letter. */
+enum {
+	KEY_KIND = 256,
+	KEY_DEVICE_TYPE,
+	KEY_SHARE,
+	KEY_WAIT,
+	KEY_FORCE,
+	KEY_DRY_RUN,
+	KEY_STALE,
+	KEY_CLEAN,
+	KEY_TIMEOUT,
+	KEY_REMOVABLE,
+	KEY_SECTOR_SIZE,
+	KEY_NO_DISCARD,
+	KEY_DIRECT_IO_SAFE,
+	KEY_MAX_QUEUES,
+	KEY_MAX_RING_ORDER,
+	KEY_MAX_SEGMENTS,
+};
+
 enum attach_mode { MODE_ATTACH, MODE_DETACH, MODE_LIST, MODE_RESIZE, MODE_STALE, MODE_CLEAN };
 
 struct job {
 	enum attach_mode mode;
 	bool wait, force, dry_run, json, verbose;
-	const char *kind; /* NULL: not given */
-	const char *device_type;
-	struct image_options image;
+	const char *kind;	   /* NULL: not given */
+	struct attach_request new; /* what attaching is asked for; kind aside */
+	bool for_attaching;	   /* an option was given that has no other use */
 	uint64_t timeout_ns;
 
 	struct store *store;
@@ -52,6 +72,10 @@ void job_end_steps(struct job *job, const struct disk *disk);
 /** CLOCK_MONOTONIC of --timeout, from now on. */
 uint64_t job_deadline_ns(const struct job *job);
 
+/** An option that says how to attach. 0 or -EINVAL with @e filled. */
+int job_take_new(struct job *job, int key, const char *arg, struct err *e);
+/** Attach. */
+int job_attach(struct job *job, char **args, struct err *e);
 /** -l, of these domains or (n == 0) of all. */
 int job_list(struct job *job, char **doms, int n, struct err *e);
 /** --stale and --clean. */

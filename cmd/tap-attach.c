@@ -15,9 +15,6 @@
 #define TIMEOUT_DEFAULT_NS 30000000000ull
 #define TIMEOUT_MAX_NS	   (7 * 24 * 3600 * 1000000000ull)
 
-enum { KEY_KIND = 256, KEY_DEVICE_TYPE, KEY_SHARE, KEY_WAIT, KEY_FORCE, KEY_DRY_RUN, KEY_STALE };
-enum { KEY_CLEAN = KEY_STALE + 1, KEY_TIMEOUT };
-
 static const struct option_row options[] = {
 	{'d', "detach", NULL, "Detach disks, and wait until both ends have let go of them."},
 	{'l', "list", NULL,
@@ -31,8 +28,24 @@ static const struct option_row options[] = {
 	{'r', "read-only", NULL, "Attach the image read-only. Several disks may read one image."},
 	{KEY_KIND, "kind", "KIND",
 	 "The kind of backend: the name below backend/ in XenStore. Default: tap; for -l all."},
-	{KEY_DEVICE_TYPE, "device-type", "TYPE", "What the guest sees. Default: disk.",
+	{KEY_DEVICE_TYPE, "device-type", "TYPE",
+	 "What the guest sees. A cdrom is read-only and removable. Default: disk.",
 	 OPT_COMPLETE_WORDS, "disk cdrom"},
+	{KEY_REMOVABLE, "removable", NULL, "Tell the guest that the disk is removable."},
+	{KEY_SECTOR_SIZE, "sector-size", "BYTES",
+	 "The sector size the guest is told, 512 or 4096. "
+	 "The image's size must be a multiple of it. Default: 512.",
+	 OPT_COMPLETE_WORDS, "512 4096"},
+	{KEY_NO_DISCARD, "no-discard", NULL,
+	 "Do not offer discards. They are offered of each image that can discard otherwise."},
+	{KEY_DIRECT_IO_SAFE, "direct-io-safe", NULL,
+	 "Allow direct I/O also where the image is on a network file system."},
+	{KEY_MAX_QUEUES, "max-queues", "N", "Offer that many queues at most, 1 to 16."},
+	{KEY_MAX_RING_ORDER, "max-ring-order", "N",
+	 "Offer rings of 2 to the power of N pages at most, 0 to 4."},
+	{KEY_MAX_SEGMENTS, "max-segments", "N",
+	 "Offer indirect requests of that many segments at most, up to 256. "
+	 "With 11 or less, which any request may have, there are none."},
 	{KEY_SHARE, "share", NULL,
 	 "Let other disks that are attached with --share write to the same image."},
 	{KEY_WAIT, "wait", NULL,
@@ -102,15 +115,6 @@ static int take_kind(struct job *job, const char *arg, struct err *e)
 	return 0;
 }
 
-static int take_device_type(struct job *job, const char *arg, struct err *e)
-{
-	if (strcmp(arg, "disk") && strcmp(arg, "cdrom"))
-		return err_set(e, -EINVAL, TAP_EXIT_USAGE,
-			       "--device-type: '%s' is neither disk nor cdrom", arg);
-	job->device_type = arg;
-	return 0;
-}
-
 static int take_option(int key, const char *arg, void *opaque, struct err *e)
 {
 	struct job *job = opaque;
@@ -128,19 +132,8 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 		return set_mode(job, MODE_CLEAN, e);
 	case KEY_KIND:
 		return take_kind(job, arg, e);
-	case KEY_DEVICE_TYPE:
-		return take_device_type(job, arg, e);
 	case KEY_TIMEOUT:
 		return opt_time("--timeout", arg, 0, TIMEOUT_MAX_NS, &job->timeout_ns, e);
-	case 'r':
-		job->image.read_only = true;
-		return 0;
-	case KEY_SHARE:
-		job->image.shared = true;
-		return 0;
-	case KEY_WAIT:
-		job->wait = true;
-		return 0;
 	case KEY_FORCE:
 		job->force = true;
 		return 0;
@@ -153,8 +146,9 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 	case 'J':
 		job->json = true;
 		return 0;
+	default:
+		return job_take_new(job, key, arg, e);
 	}
-	return -EINVAL;
 }
 
 static int check_usage(const struct job *job, int operands_given, struct err *e)
@@ -175,8 +169,8 @@ static int check_usage(const struct job *job, int operands_given, struct err *e)
 
 	if (operands_given < rules[job->mode].min || operands_given > rules[job->mode].max)
 		wrong = rules[job->mode].wants;
-	else if (!attaches && (job->image.read_only || job->image.shared || job->wait))
-		wrong = "-r, --share and --wait are for attaching";
+	else if (!attaches && job->for_attaching)
+		wrong = "-r, --wait and what says how the disk is to be are for attaching";
 	else if (job->force && !detaches)
 		wrong = "--force goes with -d";
 	else if (job->dry_run && !attaches && !detaches && job->mode != MODE_CLEAN)
@@ -188,65 +182,7 @@ static int check_usage(const struct job *job, int operands_given, struct err *e)
 	return -EINVAL;
 }
 
-/* --- attach, detach, resize ------------------------------------------------------------------- */
-
-static int parse_target(const char *text, struct address *address, bool *has_vdev, struct err *e)
-{
-	*has_vdev = strchr(text, '/');
-	if (*has_vdev)
-		return address_parse(text, address, e);
-	return address_parse_dom(text, address->dom, e);
-}
-
-static void print_attached(struct job *job, const char *dom, const struct disk *disk,
-			   const char *image)
-{
-	struct json_object *item = job_item(job, disk);
-	char vdev[ADDRESS_VDEV_MAX];
-
-	if (item)
-		json_set_text(item, "image", image);
-	job_end_item(job, item);
-	if (!job->envelope)
-		printf("%s/%s\n", dom, vdev_name(disk->vdev, vdev));
-}
-
-static int run_attach(struct job *job, char **args, struct err *e)
-{
-	struct attach_request request = {
-		.image = args[1],
-		.options = job->image,
-		.kind = job->kind ? job->kind : KIND_DEFAULT,
-		.device_type = job->device_type,
-		.attaching = job->wait,
-	};
-	struct address address = {0};
-	struct disk disk = {0};
-	bool has_vdev;
-	int ret;
-
-	job_about(job, args[0]);
-	ret = parse_target(args[0], &address, &has_vdev, e);
-	if (!ret)
-		ret = domain_resolve(job->store, address.dom, &request.domid, e);
-	if (ret)
-		return ret;
-	request.vdev = address.vdev;
-	request.pick_vdev = !has_vdev;
-	ret = attach_disk(job->store, &request, job->steps, &disk, e);
-	if (ret)
-		return ret;
-	if (job->dry_run) {
-		job_end_steps(job, &disk);
-		return 0;
-	}
-	job_about(job, disk.name);
-	if (job->wait)
-		ret = attach_settle(job->store, &disk, job_deadline_ns(job), job_step, job, e);
-	if (!ret)
-		print_attached(job, address.dom, &disk, args[1]);
-	return ret;
-}
+/* --- detach, resize --------------------------------------------------------------------------- */
 
 static int find_disk(struct job *job, const char *name, struct disk *disk, struct err *e)
 {
@@ -353,7 +289,7 @@ static int run(struct job *job, char **args, int n, struct err *e)
 	store_set_interrupt(job->store, signals);
 	switch (job->mode) {
 	case MODE_ATTACH:
-		return run_attach(job, args, e);
+		return job_attach(job, args, e);
 	case MODE_DETACH:
 		run_detach(job, args);
 		return 0;
@@ -391,7 +327,8 @@ static void end_output(struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job = {.device_type = "disk", .timeout_ns = TIMEOUT_DEFAULT_NS};
+	struct job job = {.new = {.device_type = "disk", .caps = grants_no_caps},
+			  .timeout_ns = TIMEOUT_DEFAULT_NS};
 	struct err e = {0};
 	int first, ret;
 

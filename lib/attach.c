@@ -119,10 +119,33 @@ static void plan_frontend(struct plan *plan, const struct disk *disk,
 	plan_write(plan, dir, "device-type", "%s", request->device_type);
 }
 
+static void plan_cap(struct plan *plan, const char *dir, const char *key, uint32_t cap)
+{
+	if (cap != GRANTS_NO_CAP)
+		plan_write(plan, dir, key, "%u", cap);
+}
+
+/* Where tap-serve is to do otherwise than it would. */
+static void plan_wishes(struct plan *plan, const char *dir, const struct attach_request *request)
+{
+	const struct image_options *options = &request->options;
+
+	if (options->direct_io_safe)
+		plan_write(plan, dir, "direct-io-safe", "1");
+	if (options->shared)
+		plan_write(plan, dir, NODE_SHARED, "1");
+	if (options->sector_bytes)
+		plan_write(plan, dir, NODE_SECTOR_SIZE, "%u", options->sector_bytes);
+	plan_cap(plan, dir, NODE_MAX_QUEUES, request->caps.max_queues);
+	plan_cap(plan, dir, NODE_MAX_RING_ORDER, request->caps.max_ring_order);
+	plan_cap(plan, dir, NODE_MAX_SEGMENTS, request->caps.max_segments);
+}
+
 static void plan_backend(struct plan *plan, const struct disk *disk,
 			 const struct attach_request *request, const char *image)
 {
 	const char *dir = disk->backend;
+	bool read_only = request->options.read_only;
 	char name[ADDRESS_VDEV_MAX];
 
 	plan_make(plan, dir);
@@ -130,16 +153,16 @@ static void plan_backend(struct plan *plan, const struct disk *disk,
 	plan_write(plan, dir, "frontend", "%s", disk->frontend);
 	plan_write(plan, dir, "frontend-id", "%u", disk->domid);
 	plan_write(plan, dir, "online", "1");
-	plan_write(plan, dir, "removable", "%d", !strcmp(request->device_type, "cdrom"));
+	plan_write(plan, dir, "removable", "%d",
+		   request->removable || !strcmp(request->device_type, "cdrom"));
 	plan_write(plan, dir, "bootable", "1");
 	plan_write(plan, dir, "state", "%d", XENBUS_INITIALISING);
 	plan_write(plan, dir, "dev", "%s", vdev_name(disk->vdev, name));
-	plan_write(plan, dir, "mode", "%s", request->options.read_only ? "r" : "w");
+	plan_write(plan, dir, "mode", "%s", read_only ? "r" : "w");
 	plan_write(plan, dir, "device-type", "%s", request->device_type);
-	plan_write(plan, dir, "discard-enable", "0");
+	plan_write(plan, dir, "discard-enable", "%d", !read_only && !request->no_discard);
 	plan_write(plan, dir, NODE_IMAGE, "%s", image);
-	if (request->options.shared)
-		plan_write(plan, dir, NODE_SHARED, "1");
+	plan_wishes(plan, dir, request);
 }
 
 static int plan_waiter(struct plan *plan, const struct disk *disk)

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "grants.h"
 #include "image.h"
 #include "msg.h"
 #include "plan.h"
@@ -38,8 +39,11 @@ struct attach_request {
 	const char *image; /* spec */
 	struct image_options options;
 	const char *kind;
-	const char *device_type; /* "disk" or "cdrom" */
-	bool attaching;		 /* leave NODE_ATTACHING until attach_settle() */
+	const char *device_type; /* "disk" or "cdrom"; a cdrom is removable, and to be read-only */
+	bool removable;
+	bool no_discard; /* do not offer it; else it is offered where the image can */
+	struct grants_caps caps;
+	bool attaching; /* leave NODE_ATTACHING until attach_settle() */
 };
 
 /**

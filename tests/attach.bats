@@ -201,7 +201,7 @@ open("release").read()
 		dev = "xvda" (n0,r1)
 		mode = "w" (n0,r1)
 		device-type = "disk" (n0,r1)
-		discard-enable = "0" (n0,r1)
+		discard-enable = "1" (n0,r1)
 		params = "file:$T/disk.img" (n0,r1)
 	END
 	)" ]]
