@@ -95,6 +95,12 @@ front_node()
 	refused 2 --timeout -1 web1 disk.img
 	refused 2 --device-type floppy web1 disk.img
 	refused 2 --kind a/b web1 disk.img
+	refused 2 --sector-size 1024 web1 disk.img
+	refused 2 --max-queues 17 web1 disk.img
+	refused 2 --max-queues 0 web1 disk.img
+	refused 2 --max-ring-order 5 web1 disk.img
+	refused 2 --max-segments 257 web1 disk.img
+	refused 2 -d --no-discard web1/xvda
 	refused 2 -c web1/xvda 12Q
 }
 

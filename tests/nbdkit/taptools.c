@@ -313,6 +313,11 @@ static int tap_can_flush(void *handle)
 	return front_facts(front)->flush;
 }
 
+static int tap_can_trim(void *handle)
+{
+	return front_facts(front)->discard;
+}
+
 /* A flush holds for the disk, whichever connection it came by. */
 static int tap_can_multi_conn(void *handle)
 {
@@ -335,6 +340,11 @@ static int tap_flush(void *handle, uint32_t flags)
 	return do_op(REQUEST_FLUSH_DISKCACHE, NULL, 0, 0);
 }
 
+static int tap_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return do_op(REQUEST_DISCARD, NULL, count, offset);
+}
+
 static struct nbdkit_plugin plugin = {
 	.name = "taptools",
 	.longname = "a disk behind a Xen block ring",
@@ -352,10 +362,12 @@ static struct nbdkit_plugin plugin = {
 	.block_size = tap_block_size,
 	.can_write = tap_can_write,
 	.can_flush = tap_can_flush,
+	.can_trim = tap_can_trim,
 	.can_multi_conn = tap_can_multi_conn,
 	.pread = tap_pread,
 	.pwrite = tap_pwrite,
 	.flush = tap_flush,
+	.trim = tap_trim,
 };
 
 struct nbdkit_plugin *plugin_init(void); /* nbdkit's header has no prototype */
