@@ -111,8 +111,10 @@ static int unshare(struct front *front, void *pages, unsigned n)
 static int unshare_slot(struct front *front, struct front_slot *slot)
 {
 	int ret = unshare(front, slot->page[0].at, slot->n_segments);
-	int tables = unshare(front, slot->page[slot->n_segments].at, slot->n_tables);
+	int tables = 0;
 
+	if (slot->n_tables)
+		tables = unshare(front, slot->page[slot->n_segments].at, slot->n_tables);
 	return ret ? ret : tables;
 }
 
