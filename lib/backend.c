@@ -1,51 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-#include "backend.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "backend-nodes.h"
-#include "barrier.h"
-#include "control.h"
+#include "backend-inner.h"
 #include "num.h"
-#include "queue.h"
 #include "rundir.h"
-#include "stats.h"
-
-/* What becomes of the device once its queues are drained. */
-enum after_drain { AFTER_RECONNECT, AFTER_CLOSING, AFTER_CLOSED, AFTER_STOP, AFTER_GONE };
-
-struct backend {
-	const struct backend_host *host;
-	struct disk disk;
-	char token[32];
-	int claim_fd;
-	struct backend_config config;
-	struct image *image;
-	struct request_limits limits;
-	struct stats_file *stats;
-	struct control *control;
-	unsigned queues; /* open ones */
-	struct queue *queue[STATS_QUEUES];
-	struct front_offer offer; /* what they were opened with */
-	struct barrier barrier;
-	unsigned draining; /* queues whose drained() is awaited */
-	enum after_drain after;
-	bool resumable_from_stats; /* the last server stopped with everything answered ... */
-	uint32_t resume_index[STATS_QUEUES]; /* ... at these rsp_prod */
-	bool watching, ended;
-	struct log_limit limit;
-};
 
 const struct disk *backend_disk(const struct backend *backend)
 {
 	return &backend->disk;
 }
 
-static void end(struct backend *backend)
+void backend_end(struct backend *backend)
 {
 	if (backend->ended)
 		return;
@@ -53,23 +22,7 @@ static void end(struct backend *backend)
 	backend->host->ended(backend->host->opaque);
 }
 
-/* --- connect and disconnect ----------------------------------------------------------------- */
-
-static void close_queues(struct backend *backend)
-{
-	for (unsigned i = 0; i < backend->queues; i++) {
-		unsigned held = queue_close(backend->queue[i]);
-
-		if (held)
-			log_line(backend->host->log, LOG_ERROR, backend->disk.name,
-				 "queue %u ended with %u pages still mapped", i, held);
-		backend->queue[i] = NULL;
-	}
-	backend->queues = 0;
-	backend->stats->connected = 0;
-}
-
-static void switch_state(struct backend *backend, enum xenbus_state state)
+void backend_switch(struct backend *backend, enum xenbus_state state)
 {
 	int ret = xenbus_switch(backend->host->store, backend->disk.backend, state);
 
@@ -77,236 +30,6 @@ static void switch_state(struct backend *backend, enum xenbus_state state)
 		log_line(backend->host->log, LOG_ERROR, backend->disk.name,
 			 "cannot set the state to %s: %s", xenbus_state_text(state),
 			 strerror(-ret));
-}
-
-static void finish_drain(struct backend *backend)
-{
-	uint32_t index = backend->queues ? queue_resume_index(backend->queue[0]) : 0;
-	bool was_connected = backend->queues > 0;
-
-	backend->stats->stopped_clean = 1;
-	close_queues(backend);
-	if (was_connected && backend->after != AFTER_STOP)
-		log_guest(backend->host->log, &backend->limit, backend->disk.name, "disconnected");
-	switch (backend->after) {
-	case AFTER_RECONNECT:
-		backend_step(backend);
-		break;
-	case AFTER_CLOSING:
-		switch_state(backend, XENBUS_CLOSING);
-		backend_step(backend);
-		break;
-	case AFTER_CLOSED:
-		switch_state(backend, XENBUS_CLOSED);
-		backend_step(backend);
-		break;
-	case AFTER_STOP:
-		if (was_connected)
-			log_line(backend->host->log, LOG_NOTICE, backend->disk.name,
-				 "stopped at request %" PRIu32 ", left Connected", index);
-		end(backend);
-		break;
-	case AFTER_GONE:
-		end(backend);
-		break;
-	}
-}
-
-static void queue_drained(struct queue *queue, void *opaque)
-{
-	struct backend *backend = opaque;
-
-	barrier_gone(&backend->barrier, queue);
-	if (--backend->draining == 0)
-		finish_drain(backend);
-}
-
-/* Drain what is open, then go on with @after. A later call may only make the outcome more final. */
-static void drain(struct backend *backend, enum after_drain after)
-{
-	if (backend->draining) {
-		if (after > backend->after)
-			backend->after = after;
-		return;
-	}
-	backend->after = after;
-	backend->draining = backend->queues;
-	for (unsigned i = 0; i < backend->queues; i++)
-		queue_stop(backend->queue[i]);
-	if (!backend->queues)
-		finish_drain(backend);
-}
-
-static void queue_broken(struct queue *queue, void *opaque)
-{
-	struct backend *backend = opaque;
-
-	backend->stats->breaks++;
-	xenbus_set_error(backend->host->store, backend->disk.backend,
-			 "the frontend's request index is impossible: ring stopped");
-	log_guest(backend->host->log, &backend->limit, backend->disk.name,
-		  "the frontend's request index is impossible: ring stopped until it reconnects");
-}
-
-static void queue_barrier(struct queue *queue, void *opaque)
-{
-	struct backend *backend = opaque;
-
-	barrier_asked(&backend->barrier, queue);
-}
-
-static void queue_held(struct queue *queue, void *opaque)
-{
-	struct backend *backend = opaque;
-
-	barrier_held(&backend->barrier, queue);
-}
-
-static void queue_barrier_done(struct queue *queue, void *opaque)
-{
-	struct backend *backend = opaque;
-
-	barrier_done(&backend->barrier, queue);
-}
-
-static void tell_data_path(struct backend *backend, const char *name)
-{
-	snprintf(backend->stats->data_path, sizeof(backend->stats->data_path), "%s", name);
-}
-
-/*
- * Persistent grants are kept only where both ends said so: our own node is what the frontend saw,
- * also if an earlier server wrote it. One that does not expect it stops at a page that is still
- * mapped when its answer comes (protocol.md 10).
- */
-static enum pages_mode agreed_mode(struct backend *backend, const struct front_offer *offer)
-{
-	bool persistent = offer->persistent &&
-			  backend_offered_persistent(backend->host->store, &backend->disk);
-	enum pages_mode mode = data_path_mode(backend->host->data_path, persistent);
-
-	tell_data_path(backend, pages_mode_name(mode));
-	return mode;
-}
-
-static int open_queues(struct backend *backend, const struct front_offer *offer, struct err *e)
-{
-	struct queue_setup setup = {
-		.domid = backend->disk.domid,
-		.ring_order = offer->ring_order,
-		.abi = offer->abi,
-		.max_segments = backend->limits.max_indirect_segments
-					? backend->limits.max_indirect_segments
-					: backend->limits.max_segments,
-		.mode = agreed_mode(backend, offer),
-		.keep_pages = backend->host->keep_pages,
-		.keep_idle_ns = backend->host->keep_idle_ns,
-		.image = backend->image,
-		.limits = backend->limits,
-		.broken = queue_broken,
-		.barrier = queue_barrier,
-		.held = queue_held,
-		.barrier_done = queue_barrier_done,
-		.drained = queue_drained,
-		.opaque = backend,
-	};
-
-	for (unsigned i = 0; i < offer->queues; i++) {
-		int ret;
-
-		memcpy(setup.ring_refs, offer->queue[i].ring_refs, sizeof(setup.ring_refs));
-		setup.port = offer->queue[i].port;
-		setup.stats = &backend->stats->queue[i];
-		ret = queue_open(&backend->queue[i], &setup,
-				 backend->host->pick_loop(backend->host->opaque),
-				 backend->host->loop, e);
-		if (ret < 0) {
-			close_queues(backend);
-			return ret;
-		}
-		backend->queues++;
-	}
-	return 0;
-}
-
-static void start_queues(struct backend *backend, const struct front_offer *offer)
-{
-	backend->offer = *offer;
-	barrier_reset(&backend->barrier, backend->queue, backend->queues);
-	for (unsigned i = 0; i < backend->queues; i++)
-		queue_start(backend->queue[i]);
-	backend->stats->queues = backend->queues;
-	backend->stats->connected = 1;
-	backend->stats->stopped_clean = 0;
-}
-
-static void fail(struct backend *backend, const struct err *e)
-{
-	xenbus_set_error(backend->host->store, backend->disk.backend, "%s", e->what);
-	log_guest(backend->host->log, &backend->limit, backend->disk.name, "%s", e->what);
-}
-
-/* A new ring: the frontend has published one and waits for Connected. */
-static void connect_front(struct backend *backend)
-{
-	struct store *store = backend->host->store;
-	struct front_offer offer;
-	struct err e = {0};
-
-	backend_publish_features(store, &backend->disk, &backend->config,
-				 image_facts(backend->image), backend->host->data_path);
-	if (backend_offer_read(store, &backend->disk, &backend->config.caps, &offer, &e) < 0 ||
-	    open_queues(backend, &offer, &e) < 0) {
-		fail(backend, &e);
-		return;
-	}
-	start_queues(backend, &offer);
-	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
-	xenbus_clear_error(store, backend->disk.backend);
-	if (backend_publish_connected(store, &backend->disk, &backend->config,
-				      image_facts(backend->image)) < 0) {
-		err_set(&e, -EIO, TAP_EXIT_SYSTEM, "cannot write to XenStore");
-		fail(backend, &e);
-		drain(backend, AFTER_CLOSED);
-		return;
-	}
-	log_guest(backend->host->log, &backend->limit, backend->disk.name,
-		  "connected: %s, %u slots", ring_abi_name(offer.abi), backend->stats->slots);
-}
-
-/*
- * A ring that another server served before. All that is known of it is the shared rsp_prod, which
- * is enough if everything consumed was answered: the ring is quiet, or the last server stopped in
- * order.
- */
-static int resume_front(struct backend *backend, struct err *e)
-{
-	struct front_offer offer;
-	int ret = backend_offer_read(backend->host->store, &backend->disk, &backend->config.caps,
-				     &offer, e);
-
-	if (!ret)
-		ret = open_queues(backend, &offer, e);
-	if (ret < 0)
-		return ret;
-	for (unsigned i = 0; i < backend->queues; i++) {
-		if (queue_is_quiet(backend->queue[i]) ||
-		    (backend->resumable_from_stats &&
-		     queue_resume_index(backend->queue[i]) == backend->resume_index[i]))
-			continue;
-		close_queues(backend);
-		err_set(e, -EUCLEAN, TAP_EXIT_REFUSED,
-			"the last server died with requests in flight: "
-			"going on could lose or repeat some");
-		err_hint(e,
-			 "'tap-attach -d --force %s' gives the disk up; the guest then sees errors",
-			 backend->disk.name);
-		return -EUCLEAN;
-	}
-	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
-	start_queues(backend, &offer);
-	log_line(backend->host->log, LOG_NOTICE, backend->disk.name, "resumed");
-	return 0;
 }
 
 /* --- the states of xenbus ------------------------------------------------------------------- */
@@ -320,7 +43,7 @@ static void offer_disk(struct backend *backend)
 		log_line(backend->host->log, LOG_ERROR, backend->disk.name,
 			 "cannot offer the disk: XenStore refused the writes");
 	else
-		switch_state(backend, XENBUS_INITWAIT);
+		backend_switch(backend, XENBUS_INITWAIT);
 }
 
 /* The frontend is Closed, or never came: settle the backend's state, and perhaps the device's end.
@@ -328,13 +51,13 @@ static void offer_disk(struct backend *backend)
 static void settle_closed(struct backend *backend, enum xenbus_state state, bool online)
 {
 	if (backend->queues) {
-		drain(backend, AFTER_CLOSED);
+		backend_drain(backend, AFTER_CLOSED);
 		return;
 	}
 	if (state != XENBUS_CLOSED)
-		switch_state(backend, XENBUS_CLOSED);
+		backend_switch(backend, XENBUS_CLOSED);
 	if (!online)
-		end(backend);
+		backend_end(backend);
 }
 
 /* Did a connected frontend publish other rings without closing (a resume, protocol.md 16)? */
@@ -356,7 +79,7 @@ void backend_step(struct backend *backend)
 	if (backend->ended)
 		return;
 	if (back == XENBUS_GONE) {
-		drain(backend, AFTER_GONE);
+		backend_drain(backend, AFTER_GONE);
 		return;
 	}
 	if (backend->draining)
@@ -364,7 +87,7 @@ void backend_step(struct backend *backend)
 	switch (front) {
 	case XENBUS_INITIALISING:
 		if (backend->queues) /* a new life of the frontend that skipped Closed */
-			drain(backend, AFTER_CLOSED);
+			backend_drain(backend, AFTER_CLOSED);
 		else if (!online)
 			settle_closed(backend, back, online);
 		else if (back != XENBUS_INITWAIT)
@@ -373,19 +96,19 @@ void backend_step(struct backend *backend)
 	case XENBUS_INITIALISED:
 	case XENBUS_CONNECTED:
 		if (front == XENBUS_INITIALISED && backend->queues && has_new_ring(backend)) {
-			drain(backend, AFTER_RECONNECT);
+			backend_drain(backend, AFTER_RECONNECT);
 			break;
 		}
 		/* Not while the toolstack closes; otherwise also when InitWait was never seen by
 		 * it, as UEFI does. */
 		if (!backend->queues && online && back != XENBUS_CLOSING)
-			connect_front(backend);
+			backend_connect(backend);
 		break;
 	case XENBUS_CLOSING:
 		if (backend->queues)
-			drain(backend, AFTER_CLOSING);
+			backend_drain(backend, AFTER_CLOSING);
 		else if (back != XENBUS_CLOSING && back != XENBUS_CLOSED)
-			switch_state(backend, XENBUS_CLOSING);
+			backend_switch(backend, XENBUS_CLOSING);
 		break;
 	case XENBUS_CLOSED:
 	case XENBUS_GONE:
@@ -496,7 +219,7 @@ static int open_stats(struct backend *backend)
 	if (ret < 0)
 		return ret;
 	backend->stats->size_sectors = backend->limits.sectors;
-	tell_data_path(backend, data_path_name(backend->host->data_path));
+	backend_tell_data_path(backend, data_path_name(backend->host->data_path));
 	snprintf(backend->stats->image, sizeof(backend->stats->image), "%.255s",
 		 backend->config.image);
 	return 0;
@@ -539,7 +262,7 @@ static int begin(struct backend *backend, struct err *e)
 	if (back == XENBUS_GONE)
 		return err_set(e, -ENOENT, TAP_EXIT_NONE, "no such disk");
 	if (is_connected(front) && (back == XENBUS_CONNECTED || back == XENBUS_CLOSING))
-		return resume_front(backend, e);
+		return backend_resume(backend, e);
 	backend_step(backend);
 	return 0;
 }
@@ -603,7 +326,7 @@ int backend_rewatch(struct backend *backend)
 void backend_stop(struct backend *backend)
 {
 	if (!backend->ended)
-		drain(backend, AFTER_STOP);
+		backend_drain(backend, AFTER_STOP);
 }
 
 void backend_close(struct backend *backend)
