@@ -10,11 +10,6 @@ front_node()
 	xenstore-read "/local/domain/1/device/vbd/51712/$1"
 }
 
-backend_node()
-{
-	xenstore-read "/local/domain/0/backend/tap/1/51712/$1"
-}
-
 attach_and_serve()
 {
 	make_image "${1-1M}"
