@@ -55,6 +55,7 @@ UNIT_SRC := $(wildcard tests/unit/test-*.c tests/unit/sim-*.c)
 UNIT	:= $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 HELPERS	:= $(patsubst tests/sim/%.c,$(B)/sim/%,$(wildcard tests/sim/*.c))
 FUZZ	:= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+HOSTILE	:= $(B)/hostile/hostile
 BATS	:= $(wildcard tests/*.bats tests/*/*.bats)
 PLUGIN	:= $(if $(wildcard /usr/include/nbdkit-plugin.h),$(patsubst tests/nbdkit/%.c,$(B)/nbdkit-%-plugin.so,$(wildcard tests/nbdkit/*.c)))
 SIM_SO	:= $(if $(SO_OBJ),$(B)/libtapsim.so)
@@ -120,6 +121,10 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libtap.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -fsanitize=fuzzer -o $@ $< $(B)/libtap.a $(ALL_LIBS)
+$(HOSTILE): $(patsubst %.c,$(B)/%.o,$(wildcard tests/hostile/*.c)) $(B)/libtap.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ $(ALL_LIBS)
 .SECONDARY:
 
 # What is missing is installed before make looks for it: hence make in make.
@@ -128,7 +133,7 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@B=$(B) tests/demo
 
-programs: all $(UNIT) $(HELPERS)
+programs: all $(UNIT) $(HELPERS) $(HOSTILE)
 
 check:
 	@tests/need check $(B)
