@@ -15,15 +15,28 @@ uint64_t front_disk_bytes(const struct front_job *job)
 	return front_facts(job->front)->sectors * SECTOR_BYTES;
 }
 
+static const char *verb_of(const struct front_op *op)
+{
+	switch (op->operation) {
+	case REQUEST_READ:
+		return "read";
+	case REQUEST_WRITE:
+		return "write";
+	case REQUEST_DISCARD:
+		return "discard";
+	case REQUEST_WRITE_BARRIER:
+		return "write with a barrier";
+	default:
+		return "flush";
+	}
+}
+
 int front_op_error(const struct front_op *op, struct err *e)
 {
 	if (!op->result)
 		return 0;
 	return err_set(e, op->result, TAP_EXIT_IMAGE,
-		       "cannot %s %" PRIu64 " bytes at %" PRIu64 ": %s",
-		       op->operation == REQUEST_READ	? "read"
-		       : op->operation == REQUEST_WRITE ? "write"
-							: "flush",
+		       "cannot %s %" PRIu64 " bytes at %" PRIu64 ": %s", verb_of(op),
 		       op->length_bytes, op->offset_bytes, strerror(-op->result));
 }
 
@@ -44,10 +57,17 @@ static int add_item(const struct front_job *job)
 	    json_set_bool(item, "flush", facts->flush) ||
 	    json_set_bool(item, "barrier", facts->barrier) ||
 	    json_set_bool(item, "discard", facts->discard) ||
+	    json_set_bool(item, "discard_secure", facts->discard_secure) ||
+	    json_set_number(item, "discard_granularity_bytes", facts->discard_granularity_bytes) ||
+	    json_set_number(item, "discard_alignment_bytes", facts->discard_alignment_bytes) ||
 	    json_set_bool(item, "persistent", facts->persistent) ||
 	    json_set_number(item, "max_indirect_segments", facts->max_indirect_segments) ||
 	    json_set_number(item, "max_queues", facts->max_queues) ||
 	    json_set_number(item, "max_ring_pages", 1ull << facts->max_ring_order) ||
+	    json_set_number(item, "queues", facts->queues) ||
+	    json_set_number(item, "ring_pages", 1ull << facts->ring_order) ||
+	    json_set_number(item, "ring_slots", facts->slots) ||
+	    json_set_number(item, "segments", facts->max_segments) ||
 	    json_set_number(item, "backend_domid", facts->backend_domid) ||
 	    json_set_text(item, "backend", facts->backend)) {
 		json_object_put(item);
@@ -77,21 +97,105 @@ int front_info(struct front_job *job, struct err *e)
 	printf("cdrom                  %s\n", yes(facts->info & VDISK_CDROM));
 	printf("flush                  %s\n", yes(facts->flush));
 	printf("barrier                %s\n", yes(facts->barrier));
-	printf("discard                %s\n", yes(facts->discard));
+	printf("discard                %s", yes(facts->discard));
+	if (facts->discard)
+		printf("%s, granularity %" PRIu32 ", alignment %" PRIu32,
+		       facts->discard_secure ? ", also secure" : "",
+		       facts->discard_granularity_bytes, facts->discard_alignment_bytes);
+	printf("\n");
 	printf("persistent grants      %s\n", yes(facts->persistent));
-	printf("indirect segments      %" PRIu32 "\n", facts->max_indirect_segments);
-	printf("queues                 %" PRIu32 "\n", facts->max_queues);
-	printf("ring pages             %" PRIu64 "\n", (uint64_t)1 << facts->max_ring_order);
+	printf("indirect segments      up to %" PRIu32 "\n", facts->max_indirect_segments);
+	printf("queues                 up to %" PRIu32 "\n", facts->max_queues);
+	printf("ring pages             up to %" PRIu64 "\n", (uint64_t)1 << facts->max_ring_order);
+	printf("in use                 %" PRIu32 " %s of %" PRIu32 " requests, %" PRIu32
+	       " segments each\n",
+	       facts->queues, facts->queues == 1 ? "queue" : "queues", facts->slots,
+	       facts->max_segments);
 	printf("backend                %s in domain %" PRIu32 "\n", facts->backend,
 	       facts->backend_domid);
 	return 0;
 }
 
+static int not_offered(const char *what, struct err *e)
+{
+	return err_set(e, -EOPNOTSUPP, TAP_EXIT_IMAGE, "the backend offers no %s", what);
+}
+
 int front_flush(struct front_job *job, struct err *e)
 {
 	if (!front_facts(job->front)->flush)
-		return err_set(e, -EOPNOTSUPP, TAP_EXIT_IMAGE, "the backend offers no flush");
+		return not_offered("flush", e);
 	return front_do(job->front, REQUEST_FLUSH_DISKCACHE, 0, NULL, 0, e);
+}
+
+int front_barrier(struct front_job *job, struct err *e)
+{
+	if (!front_facts(job->front)->barrier)
+		return not_offered("barrier", e);
+	return front_do(job->front, REQUEST_WRITE_BARRIER, 0, NULL, 0, e);
+}
+
+int front_offers(const struct front_job *job, struct err *e)
+{
+	const struct front_facts *facts = front_facts(job->front);
+
+	if (job->flush_data && !facts->flush)
+		return not_offered("flush", e);
+	if (job->barriers && !facts->barrier)
+		return not_offered("barrier", e);
+	if (job->discards && !facts->discard)
+		return not_offered("discard", e);
+	if (job->secure && !facts->discard_secure)
+		return not_offered("secure discard", e);
+	return 0;
+}
+
+int front_extent(struct front_job *job, struct err *e)
+{
+	uint64_t disk_bytes = front_disk_bytes(job), end;
+	uint32_t unit = front_facts(job->front)->sector_bytes;
+
+	if (job->offset_bytes > disk_bytes)
+		return err_set(e, -ERANGE, TAP_EXIT_USAGE,
+			       "offset %" PRIu64 " is behind the end of the disk, %" PRIu64,
+			       job->offset_bytes, disk_bytes);
+	if (job->length_bytes == UINT64_MAX)
+		job->length_bytes = disk_bytes - job->offset_bytes;
+	if (job->offset_bytes % unit || job->length_bytes % unit)
+		return err_set(e, -EINVAL, TAP_EXIT_USAGE,
+			       "offset and length must be multiples of %" PRIu32 " bytes", unit);
+	if (add_overflows(job->offset_bytes, job->length_bytes, &end) || end > disk_bytes)
+		return err_set(e, -ERANGE, TAP_EXIT_USAGE,
+			       "%" PRIu64 " bytes at %" PRIu64
+			       " reach behind the end of the disk, %" PRIu64,
+			       job->length_bytes, job->offset_bytes, disk_bytes);
+	return 0;
+}
+
+int front_discard(struct front_job *job, struct err *e)
+{
+	struct front_op op = {.operation = REQUEST_DISCARD, .secure = job->secure}, *done = NULL;
+	int ret = front_extent(job, e);
+
+	if (!ret && front_facts(job->front)->read_only)
+		ret = err_set(e, -EROFS, TAP_EXIT_DENIED, "the disk is read-only");
+	if (!ret && !front_facts(job->front)->discard)
+		ret = not_offered("discard", e);
+	if (!ret)
+		ret = front_offers(job, e);
+	if (ret || !job->length_bytes)
+		return ret;
+	op.offset_bytes = job->offset_bytes;
+	op.length_bytes = job->length_bytes;
+	ret = front_submit(job->front, &op);
+	if (ret)
+		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot submit: %s", strerror(-ret));
+	while (!ret && !done)
+		ret = front_poll(job->front, UINT64_MAX, &done, e);
+	if (!ret)
+		return front_op_error(&op, e);
+	front_forget(job->front); /* op is on the stack */
+	return ret;
 }
 
 /* Connected until the backend wants the disk back or a signal comes. */

@@ -15,6 +15,9 @@
 enum front_rw { RW_READ, RW_WRITE, RW_RANDREAD, RW_RANDWRITE, RW_RANDRW };
 const char *front_rw_name(enum front_rw rw);
 
+/** What a discarded stretch reads as: verify does not discard, zeros, zeros or what was there. */
+enum front_discards { DISCARDS_NONE, DISCARDS_ZEROS, DISCARDS_ANY };
+
 struct json_object;
 
 struct front_job {
@@ -28,6 +31,13 @@ struct front_job {
 	const char *input, *output;	     /* NULL: the standard streams */
 	unsigned iodepth;
 	struct json_object *envelope; /* for -J: the command adds its item; else NULL */
+
+	/* verify */
+	bool barriers, flush_data;
+	enum front_discards discards;
+
+	/* discard */
+	bool secure;
 
 	/* verify and bench */
 	uint64_t ops; /* 0: not given */
@@ -51,9 +61,18 @@ int front_info(struct front_job *job, struct err *e);
 int front_read(struct front_job *job, struct err *e);
 int front_write(struct front_job *job, struct err *e);
 int front_flush(struct front_job *job, struct err *e);
+int front_barrier(struct front_job *job, struct err *e);
+int front_discard(struct front_job *job, struct err *e);
 int front_verify(struct front_job *job, struct err *e);
 int front_bench(struct front_job *job, struct err *e);
 int front_hold(struct front_job *job, struct err *e);
+
+/** offset_bytes and length_bytes against the disk, now that its size is known: exit 2. A length to
+ * the end becomes a number. */
+int front_extent(struct front_job *job, struct err *e);
+
+/** Is all offered that the options of verify and discard ask for? Exit 7. */
+int front_offers(const struct front_job *job, struct err *e);
 
 /** Size of the disk in bytes. */
 uint64_t front_disk_bytes(const struct front_job *job);

@@ -9,8 +9,9 @@
 #include "num.h"
 #include "ring.h"
 
-/* One flush in so many operations. */
+/* One flush in so many operations, and one of each other kind that is asked for. */
 #define FLUSH_EVERY 64
+#define MAX_BYTES   (128u * 1024)
 
 /* splitmix64: full period, one multiply a word, and any state will do. */
 static uint64_t mix(uint64_t *state)
@@ -27,8 +28,15 @@ static uint64_t below(struct model *model, uint64_t limit)
 	return mix(&model->random) % limit;
 }
 
+bool model_op_changes(const struct model_op *op)
+{
+	return op->length_bytes && op->operation != REQUEST_READ;
+}
+
 int model_open(struct model *model)
 {
+	uint64_t sectors = model->size_bytes / SECTOR_BYTES;
+
 	/* Mapped: a large range is touched as far as it is used. */
 	model->bytes = mmap(NULL, model->size_bytes, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -36,7 +44,13 @@ int model_open(struct model *model)
 		model->bytes = NULL;
 		return -ENOMEM;
 	}
+	model->discarded = calloc(sectors / 64 + 1, sizeof(*model->discarded));
+	if (!model->discarded)
+		return -ENOMEM;
 	model->random = model->seed;
+	model->op_max_bytes = 2 * model->request_bytes + RING_PAGE_BYTES;
+	if (model->op_max_bytes < MAX_BYTES)
+		model->op_max_bytes = MAX_BYTES;
 	return 0;
 }
 
@@ -45,9 +59,12 @@ void model_close(struct model *model)
 	if (model->bytes)
 		munmap(model->bytes, model->size_bytes);
 	model->bytes = NULL;
+	free(model->discarded);
+	model->discarded = NULL;
 }
 
-/* Half of them a page at most, a quarter within one request, a quarter up to several requests. */
+/* Half of them a page at most, a quarter within one direct request, a quarter up to
+ * several of the largest requests. */
 static uint64_t pick_length(struct model *model)
 {
 	uint64_t unit = model->sector_bytes, max, units;
@@ -61,7 +78,7 @@ static uint64_t pick_length(struct model *model)
 		max = REQUEST_SEGMENTS_DIRECT * RING_PAGE_BYTES;
 		break;
 	default:
-		max = MODEL_OP_MAX_BYTES;
+		max = model->op_max_bytes;
 		break;
 	}
 	if (max > model->size_bytes)
@@ -83,16 +100,49 @@ static uint64_t pick_offset(struct model *model, uint64_t length_bytes)
 	return offset;
 }
 
+static enum request_operation pick_operation(struct model *model, uint64_t kind)
+{
+	bool write = kind & (1u << 20);
+
+	switch (kind % FLUSH_EVERY) {
+	case 0:
+		if (model->can_flush)
+			return REQUEST_FLUSH_DISKCACHE;
+		break;
+	case 1:
+		if (model->barriers)
+			return REQUEST_WRITE_BARRIER;
+		break;
+	case 2:
+		if (model->discards)
+			return REQUEST_DISCARD;
+		break;
+	}
+	return model->can_write && write ? REQUEST_WRITE : REQUEST_READ;
+}
+
+/* A flush or a barrier carries nothing, or now and then data. */
+static bool has_extent(const struct model *model, enum request_operation operation, uint64_t kind)
+{
+	bool data = model->can_write && kind & (1u << 21);
+
+	switch (operation) {
+	case REQUEST_FLUSH_DISKCACHE:
+		return data && model->flush_data;
+	case REQUEST_WRITE_BARRIER:
+		return data;
+	default:
+		return true;
+	}
+}
+
 void model_next(struct model *model, struct model_op *op)
 {
 	uint64_t kind = mix(&model->random);
 
-	*op = (struct model_op){.number = ++model->ops};
-	if (model->can_flush && kind % FLUSH_EVERY == 0) {
-		op->operation = REQUEST_FLUSH_DISKCACHE;
+	*op = (struct model_op){.number = ++model->ops, .operation = pick_operation(model, kind)};
+	if (!has_extent(model, op->operation, kind))
 		return;
-	}
-	op->operation = model->can_write && kind & (1u << 20) ? REQUEST_WRITE : REQUEST_READ;
 	op->length_bytes = pick_length(model);
 	op->offset_bytes = pick_offset(model, op->length_bytes);
 	/* A guest's buffer may begin anywhere in its page. */
@@ -101,16 +151,46 @@ void model_next(struct model *model, struct model_op *op)
 		op->page_offset_sectors = 0;
 }
 
+static uint64_t *discarded_word(const struct model *model, uint64_t at, uint64_t *bit)
+{
+	*bit = (uint64_t)1 << (at / SECTOR_BYTES % 64);
+	return &model->discarded[at / SECTOR_BYTES / 64];
+}
+
+void model_discard(struct model *model, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	if (model->zeros) {
+		memset(model->bytes + offset_bytes, 0, length_bytes);
+		return;
+	}
+	for (uint64_t at = offset_bytes; at < offset_bytes + length_bytes; at += SECTOR_BYTES) {
+		uint64_t bit, *word = discarded_word(model, at, &bit);
+
+		*word |= bit;
+	}
+}
+
 void model_write(struct model *model, uint64_t offset_bytes, uint64_t length_bytes, uint64_t number)
 {
 	for (uint64_t at = offset_bytes; at < offset_bytes + length_bytes; at += SECTOR_BYTES) {
 		uint64_t words[SECTOR_BYTES / sizeof(uint64_t)] = {at / SECTOR_BYTES, number};
 		uint64_t random = model->seed ^ at ^ number << 40;
+		uint64_t bit, *discarded = discarded_word(model, at, &bit);
 
 		for (size_t i = 2; i < ARRAY_SIZE(words); i++)
 			words[i] = mix(&random);
 		memcpy(model->bytes + at, words, sizeof(words));
+		*discarded &= ~bit;
 	}
+}
+
+/* A sector that differs from what was there last: may it? */
+static bool may_be_zeros(const struct model *model, uint64_t at, const unsigned char *seen)
+{
+	static const unsigned char zeros[SECTOR_BYTES];
+	uint64_t bit, *discarded = discarded_word(model, at, &bit);
+
+	return (*discarded & bit) && !memcmp(seen, zeros, SECTOR_BYTES);
 }
 
 uint64_t model_difference(const struct model *model, uint64_t offset_bytes, const void *seen,
@@ -120,9 +200,13 @@ uint64_t model_difference(const struct model *model, uint64_t offset_bytes, cons
 
 	if (!memcmp(a, b, length_bytes))
 		return UINT64_MAX;
-	for (uint64_t i = 0; i < length_bytes; i++) {
-		if (a[i] != b[i])
-			return offset_bytes + i;
+	for (uint64_t at = 0; at < length_bytes; at += SECTOR_BYTES) {
+		if (!memcmp(a + at, b + at, SECTOR_BYTES) ||
+		    may_be_zeros(model, offset_bytes + at, b + at))
+			continue;
+		while (a[at] == b[at])
+			at++;
+		return offset_bytes + at;
 	}
 	return UINT64_MAX;
 }

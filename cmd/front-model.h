@@ -2,8 +2,8 @@
 /*
  * front-model - what a disk must hold, and the operations that a seed stands for.
  *
- * The sequence of operations and the data of each write follow from the seed and the size alone,
- * whatever the backend does and in whichever order it answers.
+ * The sequence of operations and the data of each write follow from what is filled in before
+ * model_open() alone, whatever the backend does and in whichever order it answers.
  */
 #ifndef TAP_FRONT_MODEL_H
 #define TAP_FRONT_MODEL_H
@@ -13,16 +13,19 @@
 
 #include "request.h"
 
-/** Largest operation: beyond two requests, so that splitting is exercised. */
-#define MODEL_OP_MAX_BYTES (128u * 1024)
-
 struct model {
 	unsigned char *bytes; /* what the disk holds once all that was submitted is done */
 	uint64_t size_bytes;
 	uint32_t sector_bytes;
+	uint64_t request_bytes; /* what one request carries, at most */
 	bool can_write, can_flush;
-	uint64_t seed, random, ops;
-	uint64_t last_end_bytes;
+	bool barriers, flush_data, discards; /* to be done as well */
+	bool zeros; /* what was discarded reads as zeros, never as before */
+	uint64_t seed;
+	/* Private from here on. */
+	uint64_t op_max_bytes; /* more than two requests, so that splitting is exercised */
+	uint64_t random, ops, last_end_bytes;
+	uint64_t *discarded; /* a bit for each 512 bytes: zeros, or what bytes[] has */
 };
 
 struct model_op {
@@ -32,7 +35,10 @@ struct model_op {
 	uint8_t page_offset_sectors;
 };
 
-/** Set up over @size_bytes, zeroed. Fill size_bytes, sector_bytes, can_*, seed first. -ENOMEM. */
+/** Does it change what the disk holds? */
+bool model_op_changes(const struct model_op *op);
+
+/** Set up over @size_bytes, zeroed. Fill in what is not private first. -ENOMEM. */
 int model_open(struct model *model);
 void model_close(struct model *model);
 
@@ -42,6 +48,9 @@ void model_next(struct model *model, struct model_op *op);
 /** New contents for a stretch: each sector says where it belongs and which operation wrote it. */
 void model_write(struct model *model, uint64_t offset_bytes, uint64_t length_bytes,
 		 uint64_t number);
+
+/** A stretch was discarded. */
+void model_discard(struct model *model, uint64_t offset_bytes, uint64_t length_bytes);
 
 /** First byte in which @seen differs from the model, or UINT64_MAX. An offset of the disk. */
 uint64_t model_difference(const struct model *model, uint64_t offset_bytes, const void *seen,

@@ -15,9 +15,6 @@
 #include "front-job.h"
 #include "num.h"
 
-/* What fits one request; also a multiple of every sector size. */
-#define CHUNK_BYTES ((uint64_t)REQUEST_SEGMENTS_DIRECT * RING_PAGE_BYTES)
-
 struct chunk {
 	struct front_op op;
 	bool in_flight;
@@ -30,8 +27,8 @@ struct transfer {
 	const char *fd_name;
 	struct chunk *chunks;
 	char *memory;
-	uint64_t n_chunks;
-	uint64_t head, next; /* chunks: oldest not yet done with, next to be submitted */
+	uint64_t n_chunks, chunk_bytes; /* what fits one request; a multiple of every sector size */
+	uint64_t head, next;		/* chunks: oldest not yet done with, next to be submitted */
 	uint64_t offset_bytes, end_bytes; /* of the disk: next to be submitted, end */
 	uint64_t done_bytes;
 	bool input_ended;
@@ -39,13 +36,15 @@ struct transfer {
 
 static int open_transfer(struct transfer *transfer, struct err *e)
 {
+	transfer->chunk_bytes =
+		(uint64_t)front_facts(transfer->job->front)->max_segments * RING_PAGE_BYTES;
 	transfer->n_chunks = 2 * (uint64_t)transfer->job->iodepth;
 	transfer->chunks = calloc(transfer->n_chunks, sizeof(*transfer->chunks));
-	transfer->memory = malloc(transfer->n_chunks * CHUNK_BYTES);
+	transfer->memory = malloc(transfer->n_chunks * transfer->chunk_bytes);
 	if (!transfer->chunks || !transfer->memory)
 		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "no memory");
 	for (uint64_t i = 0; i < transfer->n_chunks; i++) {
-		transfer->chunks[i].op.data = transfer->memory + i * CHUNK_BYTES;
+		transfer->chunks[i].op.data = transfer->memory + i * transfer->chunk_bytes;
 		transfer->chunks[i].op.owner = &transfer->chunks[i];
 		transfer->chunks[i].op.operation = transfer->operation;
 	}
@@ -140,7 +139,9 @@ static int read_disk(struct transfer *transfer, struct err *e)
 		       transfer->next - transfer->head < transfer->n_chunks) {
 			uint64_t left = transfer->end_bytes - transfer->offset_bytes;
 
-			ret = submit_chunk(transfer, left < CHUNK_BYTES ? left : CHUNK_BYTES, e);
+			ret = submit_chunk(
+				transfer,
+				left < transfer->chunk_bytes ? left : transfer->chunk_bytes, e);
 		}
 		if (!ret)
 			ret = poll_chunks(transfer, e);
@@ -168,14 +169,14 @@ static int64_t read_chunk(struct transfer *transfer, char *data, struct err *e)
 {
 	uint64_t got = 0;
 
-	while (got < CHUNK_BYTES) {
+	while (got < transfer->chunk_bytes) {
 		ssize_t n;
 		int ret = wait_input(transfer);
 
 		if (ret < 0)
 			return err_set(e, ret, err_exit_of(ret), "cannot wait for %s: %s",
 				       transfer->fd_name, strerror(-ret));
-		n = read(transfer->fd, data + got, CHUNK_BYTES - got);
+		n = read(transfer->fd, data + got, transfer->chunk_bytes - got);
 		if (n < 0)
 			return err_set(e, -errno, TAP_EXIT_SYSTEM, "cannot read %s: %s",
 				       transfer->fd_name, strerror(errno));
@@ -194,7 +195,7 @@ static int feed_chunk(struct transfer *transfer, struct err *e)
 
 	if (n < 0)
 		return (int)n;
-	transfer->input_ended = (uint64_t)n < CHUNK_BYTES;
+	transfer->input_ended = (uint64_t)n < transfer->chunk_bytes;
 	if (!n)
 		return 0;
 	if (n % unit)
@@ -231,29 +232,6 @@ static int write_disk(struct transfer *transfer, uint64_t total, struct err *e)
 	}
 }
 
-/* Offset and length against the disk, now that its size is known. */
-static int check_extent(struct front_job *job, struct err *e)
-{
-	uint64_t disk_bytes = front_disk_bytes(job), end;
-	uint32_t unit = front_facts(job->front)->sector_bytes;
-
-	if (job->offset_bytes > disk_bytes)
-		return err_set(e, -ERANGE, TAP_EXIT_USAGE,
-			       "offset %" PRIu64 " is behind the end of the disk, %" PRIu64,
-			       job->offset_bytes, disk_bytes);
-	if (job->length_bytes == UINT64_MAX)
-		job->length_bytes = disk_bytes - job->offset_bytes;
-	if (job->offset_bytes % unit || job->length_bytes % unit)
-		return err_set(e, -EINVAL, TAP_EXIT_USAGE,
-			       "offset and length must be multiples of %" PRIu32 " bytes", unit);
-	if (add_overflows(job->offset_bytes, job->length_bytes, &end) || end > disk_bytes)
-		return err_set(e, -ERANGE, TAP_EXIT_USAGE,
-			       "%" PRIu64 " bytes at %" PRIu64
-			       " reach behind the end of the disk, %" PRIu64,
-			       job->length_bytes, job->offset_bytes, disk_bytes);
-	return 0;
-}
-
 int front_read(struct front_job *job, struct err *e)
 {
 	struct transfer transfer = {
@@ -262,7 +240,7 @@ int front_read(struct front_job *job, struct err *e)
 		.fd = STDOUT_FILENO,
 		.fd_name = job->output ? job->output : "standard output",
 	};
-	int ret = check_extent(job, e);
+	int ret = front_extent(job, e);
 
 	if (ret)
 		return ret;
@@ -316,7 +294,7 @@ int front_write(struct front_job *job, struct err *e)
 		.fd_name = job->input ? job->input : "standard input",
 	};
 	uint64_t total_bytes;
-	int ret = check_extent(job, e);
+	int ret = front_extent(job, e);
 
 	if (!ret && front_facts(job->front)->read_only)
 		ret = err_set(e, -EROFS, TAP_EXIT_DENIED, "the disk is read-only");

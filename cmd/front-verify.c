@@ -32,10 +32,10 @@ struct verify {
 	struct model model;
 	struct flight *flights;
 	unsigned n_flights, n_busy;
-	char *buffers; /* MODEL_OP_MAX_BYTES for each flight */
+	char *buffers; /* model.op_max_bytes for each flight */
 	uint64_t ops, random_done;
 	uint64_t finished; /* of this stage */
-	uint64_t reads, writes, flushes, bytes;
+	uint64_t reads, writes, flushes, barriers, discards, bytes;
 	uint64_t elapsed_ns;
 	uint64_t different_at; /* UINT64_MAX: nowhere */
 };
@@ -104,7 +104,7 @@ static bool collides(const struct verify *verify, const struct model_op *plan)
 		const struct model_op *other = &verify->flights[i].plan;
 
 		if (!verify->flights[i].busy ||
-		    (plan->operation != REQUEST_WRITE && other->operation != REQUEST_WRITE))
+		    (!model_op_changes(plan) && !model_op_changes(other)))
 			continue;
 		if (plan->offset_bytes < other->offset_bytes + other->length_bytes &&
 		    other->offset_bytes < plan->offset_bytes + plan->length_bytes)
@@ -124,7 +124,7 @@ static struct flight *free_flight(struct verify *verify)
 
 static char *buffer_of(const struct verify *verify, const struct flight *flight)
 {
-	return verify->buffers + (size_t)(flight - verify->flights) * MODEL_OP_MAX_BYTES;
+	return verify->buffers + (size_t)(flight - verify->flights) * verify->model.op_max_bytes;
 }
 
 /* @data: where it goes or comes from. */
@@ -156,13 +156,17 @@ static int start(struct verify *verify, const struct model_op *plan, struct err 
 	void *data = buffer_of(verify, flight);
 
 	flight->plan = *plan;
-	if (plan->operation == REQUEST_WRITE) {
+	if (plan->operation == REQUEST_DISCARD) {
+		model_discard(&verify->model, plan->offset_bytes, plan->length_bytes);
+	} else if (model_op_changes(plan)) {
 		model_write(&verify->model, plan->offset_bytes, plan->length_bytes, plan->number);
 		data = verify->model.bytes + plan->offset_bytes;
 	}
 	verify->reads += plan->operation == REQUEST_READ;
 	verify->writes += plan->operation == REQUEST_WRITE;
 	verify->flushes += plan->operation == REQUEST_FLUSH_DISKCACHE;
+	verify->barriers += plan->operation == REQUEST_WRITE_BARRIER;
+	verify->discards += plan->operation == REQUEST_DISCARD;
 	verify->bytes += plan->length_bytes;
 	return submit(verify, flight, data, e);
 }
@@ -212,7 +216,7 @@ static int sweep(struct verify *verify, enum request_operation operation, bool c
 				.operation = operation,
 				.offset_bytes = at,
 				.length_bytes =
-					left < MODEL_OP_MAX_BYTES ? left : MODEL_OP_MAX_BYTES,
+					left < model->op_max_bytes ? left : model->op_max_bytes,
 			};
 			ret = submit(verify, flight,
 				     compared ? (void *)buffer_of(verify, flight)
@@ -269,6 +273,11 @@ static int open_verify(struct verify *verify, struct err *e)
 	model->sector_bytes = facts->sector_bytes;
 	model->can_write = !facts->read_only;
 	model->can_flush = facts->flush;
+	model->request_bytes = (uint64_t)facts->max_segments * RING_PAGE_BYTES;
+	model->barriers = job->barriers;
+	model->flush_data = job->flush_data;
+	model->discards = job->discards && model->can_write;
+	model->zeros = job->discards == DISCARDS_ZEROS;
 	model->seed = job->seed;
 	/* 53 bits: a number that JSON readers keep. */
 	if (!job->seed_given) {
@@ -281,8 +290,10 @@ static int open_verify(struct verify *verify, struct err *e)
 	verify->different_at = UINT64_MAX;
 	verify->n_flights = job->iodepth;
 	verify->flights = calloc(verify->n_flights, sizeof(*verify->flights));
-	verify->buffers = malloc((size_t)verify->n_flights * MODEL_OP_MAX_BYTES);
-	if (!verify->flights || !verify->buffers || model_open(model))
+	if (!verify->flights || model_open(model))
+		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "no memory for a model of the disk");
+	verify->buffers = malloc((size_t)verify->n_flights * model->op_max_bytes);
+	if (!verify->buffers)
 		return err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "no memory for a model of the disk");
 	return 0;
 }
@@ -310,6 +321,8 @@ static int add_item(const struct verify *verify)
 	    json_set_number(item, "reads", verify->reads) ||
 	    json_set_number(item, "writes", verify->writes) ||
 	    json_set_number(item, "flushes", verify->flushes) ||
+	    json_set_number(item, "barriers", verify->barriers) ||
+	    json_set_number(item, "discards", verify->discards) ||
 	    json_set_number(item, "bytes", verify->bytes) ||
 	    json_set_number(item, "elapsed_ns", verify->elapsed_ns) ||
 	    json_set_bool(item, "different", different) ||
@@ -325,9 +338,11 @@ static void print_text(const struct verify *verify)
 	char bytes[16], time[16];
 
 	printf("%s: no difference: %" PRIu64 " operations (%" PRIu64 " reads, %" PRIu64
-	       " writes, %" PRIu64 " flushes; %s) in %s, %.0f a second\n",
+	       " writes, %" PRIu64 " flushes, %" PRIu64 " barriers, %" PRIu64
+	       " discards; %s) in %s, %.0f a second\n",
 	       verify->job->disk, verify->ops, verify->reads, verify->writes, verify->flushes,
-	       num_format_size(verify->bytes, bytes), num_format_time(verify->elapsed_ns, time),
+	       verify->barriers, verify->discards, num_format_size(verify->bytes, bytes),
+	       num_format_time(verify->elapsed_ns, time),
 	       (double)verify->ops * 1e9 / (double)verify->elapsed_ns);
 }
 
@@ -335,8 +350,10 @@ int front_verify(struct front_job *job, struct err *e)
 {
 	struct verify verify = {.job = job};
 	char size[16];
-	int ret = open_verify(&verify, e);
+	int ret = front_offers(job, e);
 
+	if (!ret)
+		ret = open_verify(&verify, e);
 	if (!ret && !job->envelope) {
 		printf("%s: seed %" PRIu64 ", %s, %" PRIu64 " operations at depth %u\n", job->disk,
 		       verify.model.seed, num_format_size(verify.model.size_bytes, size),

@@ -14,9 +14,10 @@
 #define BLOCK_MAX   (1u << 24)
 
 static const char *const synopses[] = {
-	"[options] info [DOM/]VDEV",	     "[OPTIONS] read [DOM/]VDEV OFFSET LENGTH|all",
-	"[options] write [DOM/]VDEV OFFSET", "[OPTIONS] flush [DOM/]VDEV",
-	"[options] verify [DOM/]VDEV",	     "[OPTIONS] bench [DOM/]VDEV",
+	"[options] info [DOM/]VDEV",	     "[options] read [DOM/]VDEV OFFSET LENGTH|all",
+	"[options] write [DOM/]VDEV OFFSET", "[options] discard [DOM/]VDEV OFFSET LENGTH|all",
+	"[options] flush [DOM/]VDEV",	     "[options] barrier [DOM/]VDEV",
+	"[options] verify [DOM/]VDEV",	     "[options] bench [DOM/]VDEV",
 	"[options] hold [DOM/]VDEV",	     NULL,
 };
 
@@ -29,6 +30,16 @@ enum {
 	KEY_BS,
 	KEY_RUNTIME,
 	KEY_ABI,
+	KEY_QUEUES,
+	KEY_ORDER,
+	KEY_DIALECT,
+	KEY_INDIRECT,
+	KEY_SCATTER,
+	KEY_STATES,
+	KEY_BARRIERS,
+	KEY_FLUSH_DATA,
+	KEY_DISCARDS,
+	KEY_SECURE,
 	KEY_FRESH,
 	KEY_PERSISTENT,
 	KEY_TIMEOUT,
@@ -36,8 +47,11 @@ enum {
 	KEY_BUSY
 };
 
-#define RW_WORDS  "read write randread randwrite randrw"
-#define ABI_WORDS "x86_64 x86_32 native"
+#define RW_WORDS       "read write randread randwrite randrw"
+#define ABI_WORDS      "x86_64 x86_32 native"
+#define DIALECT_WORDS  "order pages"
+#define STATES_WORDS   "linux uefi boot"
+#define DISCARDS_WORDS "zeros any"
 
 static const struct option_row options[] = {
 	{'i', "input", "FILE", "Write what FILE holds. Without it: standard input.",
@@ -67,6 +81,39 @@ static const struct option_row options[] = {
 	 "Layout of the ring: x86_64, x86_32, or native, the one of this machine. x86_64 by "
 	 "default.",
 	 OPT_COMPLETE_WORDS, ABI_WORDS},
+	{KEY_QUEUES, "queues", "N",
+	 "Use N queues, each with a ring and an event channel of its own; max: as many as the "
+	 "backend offers, 16 at most. Operations go to them in turn. 1 by default.",
+	 OPT_COMPLETE_WORDS, "1 2 4 8 16 max"},
+	{KEY_ORDER, "ring-order", "N",
+	 "Make each ring of 2^N pages; max: as large as the backend offers, 4 at most. 0 by "
+	 "default.",
+	 OPT_COMPLETE_WORDS, "0 1 2 3 4 max"},
+	{KEY_DIALECT, "ring-dialect", "DIALECT",
+	 "How the backend is told of a ring's size: 'order' (ring-page-order, the default) or "
+	 "'pages' (num-ring-pages, as older frontends do).",
+	 OPT_COMPLETE_WORDS, DIALECT_WORDS},
+	{KEY_INDIRECT, "indirect", "N",
+	 "Carry up to N segments in a request, through indirect pages where there are more than "
+	 "11; max: as many as the backend offers, 256 at most. None by default.",
+	 OPT_COMPLETE_WORDS, "32 256 max"},
+	{KEY_SCATTER, "scatter", NULL,
+	 "Spread data over its pages: each segment is 1 to 8 sectors anywhere in its page.",
+	 OPT_COMPLETE_NONE, NULL},
+	{KEY_STATES, "states", "WAY",
+	 "How to go through the states: 'linux' (the default); 'uefi': straight to Connected, "
+	 "without waiting for the backend's InitWait; 'boot': stays at Initialised and goes away "
+	 "without closing, which the next tap-front does for it.",
+	 OPT_COMPLETE_WORDS, STATES_WORDS},
+	{KEY_BARRIERS, "barriers", NULL, "Let verify write barriers as well, empty and with data.",
+	 OPT_COMPLETE_NONE, NULL},
+	{KEY_FLUSH_DATA, "flush-data", NULL, "Let verify send flushes that carry data as well.",
+	 OPT_COMPLETE_NONE, NULL},
+	{KEY_DISCARDS, "discards", "READS",
+	 "Let verify discard as well. What was discarded must read as 'zeros', or as 'any': zeros "
+	 "or what was there before.",
+	 OPT_COMPLETE_WORDS, DISCARDS_WORDS},
+	{KEY_SECURE, "secure", NULL, "Make discard a secure one.", OPT_COMPLETE_NONE, NULL},
 	{KEY_FRESH, "fresh-grants", NULL,
 	 "Grant pages anew for each request and end the grants at its answer, as a guest does "
 	 "without persistent grants. By default a pool of pages stays granted.",
@@ -87,7 +134,7 @@ static const struct option_row options[] = {
 };
 
 static const struct operand_row operands[] = {
-	{"COMMAND", OPT_COMPLETE_WORDS, "info read write flush verify bench hold"},
+	{"COMMAND", OPT_COMPLETE_WORDS, "info read write discard flush barrier verify bench hold"},
 	{"[DOM/]VDEV", OPT_COMPLETE_DISK, NULL},
 	{0},
 };
@@ -95,12 +142,15 @@ static const struct operand_row operands[] = {
 static const struct exit_row exits[] = {
 	{TAP_EXIT_DONE, "done"},
 	{TAP_EXIT_FOUND, "verify found a difference"},
-	{TAP_EXIT_USAGE, NULL},
+	{TAP_EXIT_USAGE,
+	 "the command line is wrong, or asks for more than the disk has or its backend "
+	 "offers"},
 	{TAP_EXIT_NONE, "no such disk in this domain, or no such file"},
 	{TAP_EXIT_BUSY, "the disk is being detached"},
 	{TAP_EXIT_TIMEOUT, "the backend did not connect or close in time"},
 	{TAP_EXIT_DENIED, NULL},
-	{TAP_EXIT_IMAGE, "the backend answered with an error"},
+	{TAP_EXIT_IMAGE,
+	 "the backend answered with an error, or does not offer what was asked for"},
 	{TAP_EXIT_SYSTEM, "the backend broke the protocol or went away; any other system error"},
 	{0},
 };
@@ -122,7 +172,8 @@ static const struct command {
 	bool stop_is_end; /* a signal is a way to end it, and no failure */
 } commands[] = {
 	{"info", 0, front_info, false},	    {"read", 2, front_read, false},
-	{"write", 1, front_write, false},   {"flush", 0, front_flush, false},
+	{"write", 1, front_write, false},   {"discard", 2, front_discard, false},
+	{"flush", 0, front_flush, false},   {"barrier", 0, front_barrier, false},
 	{"verify", 0, front_verify, false}, {"bench", 0, front_bench, true},
 	{"hold", 0, front_hold, true},
 };
@@ -153,18 +204,21 @@ static int take_rw(const char *arg, enum front_rw *rw, struct err *e)
 	return err_set(e, -EINVAL, TAP_EXIT_USAGE, "option '--rw': '%s' is none of " RW_WORDS, arg);
 }
 
-static int take_abi(const char *arg, enum ring_abi *abi, struct err *e)
+/* Place of @arg among the words of a list, or -EINVAL. */
+static int take_word(const char *option, const char *arg, const char *words, struct err *e)
 {
-	if (!strcmp(arg, "x86_64"))
-		*abi = RING_ABI_X86_64;
-	else if (!strcmp(arg, "x86_32"))
-		*abi = RING_ABI_X86_32;
-	else if (!strcmp(arg, "native"))
-		*abi = RING_ABI_NATIVE;
-	else
-		return err_set(e, -EINVAL, TAP_EXIT_USAGE,
-			       "option '--abi': '%s' is none of " ABI_WORDS, arg);
-	return 0;
+	size_t length = strlen(arg);
+	int place = 0;
+
+	for (const char *word = words; *word; place++) {
+		size_t n = strcspn(word, " ");
+
+		if (n == length && !strncmp(word, arg, n))
+			return place;
+		word += n + (word[n] != '\0');
+	}
+	return err_set(e, -EINVAL, TAP_EXIT_USAGE, "option '--%s': '%s' is none of %s", option, arg,
+		       words);
 }
 
 static int take_number(const char *option, const char *arg, uint64_t min, uint64_t max,
@@ -175,6 +229,57 @@ static int take_number(const char *option, const char *arg, uint64_t min, uint64
 
 	*out = (unsigned)value;
 	return ret;
+}
+
+static int take_most(const char *option, const char *arg, uint64_t min, uint64_t max, unsigned *out,
+		     struct err *e)
+{
+	if (strcmp(arg, "max"))
+		return take_number(option, arg, min, max, out, e);
+	*out = FRONT_MAX;
+	return 0;
+}
+
+/* Of the rings and the way to connect. */
+static int take_front_option(int key, const char *arg, struct front_options *front, struct err *e)
+{
+	static const enum ring_abi abis[] = {RING_ABI_X86_64, RING_ABI_X86_32, RING_ABI_NATIVE};
+	static const enum front_manner manners[] = {FRONT_LINUX, FRONT_UEFI, FRONT_BOOT};
+	int word = 0;
+
+	switch (key) {
+	case KEY_ABI:
+		word = take_word("abi", arg, ABI_WORDS, e);
+		front->abi = abis[word < 0 ? 0 : word];
+		break;
+	case KEY_QUEUES:
+		return take_most("queues", arg, 1, FRONT_QUEUES_MAX, &front->queues, e);
+	case KEY_ORDER:
+		return take_most("ring-order", arg, 0, RING_ORDER_MAX, &front->ring_order, e);
+	case KEY_DIALECT:
+		word = take_word("ring-dialect", arg, DIALECT_WORDS, e);
+		front->ring_pages = word > 0;
+		break;
+	case KEY_INDIRECT:
+		return take_most("indirect", arg, 0, REQUEST_SEGMENTS_MAX,
+				 &front->indirect_segments, e);
+	case KEY_SCATTER:
+		front->scatter = true;
+		break;
+	case KEY_STATES:
+		word = take_word("states", arg, STATES_WORDS, e);
+		front->manner = manners[word < 0 ? 0 : word];
+		break;
+	case KEY_FRESH:
+		front->fresh_grants = true;
+		break;
+	case KEY_PERSISTENT:
+		front->persistent = true;
+		break;
+	case KEY_TIMEOUT:
+		return opt_time("timeout", arg, 0, INT64_MAX, &front->timeout_ns, e);
+	}
+	return word < 0 ? word : 0;
 }
 
 static int take_option(int key, const char *arg, void *opaque, struct err *e)
@@ -210,16 +315,21 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 		return opt_size("bs", arg, SECTOR_BYTES, BLOCK_MAX, &job->block_bytes, e);
 	case KEY_RUNTIME:
 		return opt_time("runtime", arg, 1, INT64_MAX, &job->runtime_ns, e);
-	case KEY_ABI:
-		return take_abi(arg, &config->front.abi, e);
-	case KEY_FRESH:
-		config->front.fresh_grants = true;
+	case KEY_BARRIERS:
+		job->barriers = true;
 		break;
-	case KEY_PERSISTENT:
-		config->front.persistent = true;
+	case KEY_FLUSH_DATA:
+		job->flush_data = true;
 		break;
-	case KEY_TIMEOUT:
-		return opt_time("timeout", arg, 0, INT64_MAX, &config->front.timeout_ns, e);
+	case KEY_DISCARDS:
+		ret = take_word("discards", arg, DISCARDS_WORDS, e);
+		if (ret < 0)
+			return ret;
+		job->discards = ret ? DISCARDS_ANY : DISCARDS_ZEROS;
+		return 0;
+	case KEY_SECURE:
+		job->secure = true;
+		break;
 	case KEY_READY_FD:
 		ret = take_number("ready-fd", arg, 0, INT32_MAX, &number, e);
 		job->ready_fd = (int)number;
@@ -227,6 +337,8 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 	case KEY_BUSY:
 		job->busy = true;
 		break;
+	default:
+		return take_front_option(key, arg, &config->front, e);
 	}
 	return ret;
 }

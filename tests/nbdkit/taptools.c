@@ -2,7 +2,8 @@
 /*
  * An nbdkit plugin over lib/front.h: any NBD client drives a ring.
  *
- *   nbdkit build/nbdkit-taptools-plugin.so disk=1/xvda [fresh-grants=true] [abi=x86_32] --run ...
+ *   nbdkit build/nbdkit-taptools-plugin.so disk=1/xvda [fresh-grants=true] [abi=x86_32]
+ *	[queues=N|max] [ring-order=N|max] [indirect=N|max] --run ...
  *
  * A front belongs to one thread. Requests of nbdkit's threads are handed over to it, many at a
  * time, so that clients with several connections or requests in flight fill the one ring.
@@ -211,6 +212,19 @@ static int do_op(enum request_operation operation, void *data, uint64_t length_b
 	return -1;
 }
 
+static int take_most(const char *key, const char *value, uint64_t min, uint64_t max, unsigned *out)
+{
+	uint64_t number = FRONT_MAX;
+
+	if (strcmp(value, "max") && num_parse(value, min, max, &number)) {
+		nbdkit_error("%s=%s is neither max nor a number from %llu to %llu", key, value,
+			     (unsigned long long)min, (unsigned long long)max);
+		return -1;
+	}
+	*out = (unsigned)number;
+	return 0;
+}
+
 static int tap_config(const char *key, const char *value)
 {
 	int flag;
@@ -232,6 +246,12 @@ static int tap_config(const char *key, const char *value)
 		options.abi = RING_ABI_X86_32;
 		return 0;
 	}
+	if (!strcmp(key, "queues"))
+		return take_most(key, value, 1, FRONT_QUEUES_MAX, &options.queues);
+	if (!strcmp(key, "ring-order"))
+		return take_most(key, value, 0, RING_ORDER_MAX, &options.ring_order);
+	if (!strcmp(key, "indirect"))
+		return take_most(key, value, 0, REQUEST_SEGMENTS_MAX, &options.indirect_segments);
 	nbdkit_error("unknown parameter %s=%s", key, value);
 	return -1;
 }
@@ -335,6 +355,11 @@ static int tap_pwrite(void *handle, const void *buf, uint32_t count, uint64_t of
 	return do_op(REQUEST_WRITE, (void *)buf, count, offset);
 }
 
+static int tap_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return do_op(REQUEST_DISCARD, NULL, count, offset);
+}
+
 static int tap_flush(void *handle, uint32_t flags)
 {
 	return do_op(REQUEST_FLUSH_DISKCACHE, NULL, 0, 0);
@@ -351,7 +376,10 @@ static struct nbdkit_plugin plugin = {
 	.description = "Serves what a frontend of taptools sees of a disk.",
 	.config_help = "disk=[DOM/]VDEV      the disk (required)\n"
 		       "fresh-grants=BOOL    grant pages anew for each request\n"
-		       "abi=x86_64|x86_32    layout of the ring",
+		       "abi=x86_64|x86_32    layout of the ring\n"
+		       "queues=N|max         queues\n"
+		       "ring-order=N|max     2^N pages a ring\n"
+		       "indirect=N|max       segments of a request",
 	.config = tap_config,
 	.config_complete = tap_config_complete,
 	.magic_config_key = "disk",
