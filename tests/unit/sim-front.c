@@ -14,6 +14,7 @@
 #include "guest.h"
 
 #include "channel.h"
+#include "front.h"
 #include "msg.h"
 #include "num.h"
 #include "ring.h"
@@ -30,8 +31,8 @@ struct rogue {
 	struct store *store;
 	struct disk disk;
 	xengnttab_handle *gnttab;
-	struct ring ring;
-	struct channel *channel;
+	struct ring ring, second; /* of queues 0 and, where there is one, 1 */
+	struct channel *channel, *second_channel;
 	pid_t pid;
 	int err_fd;
 	enum xenbus_state awaited;
@@ -60,6 +61,10 @@ static void attach(struct rogue *rogue)
 	put(rogue, back, "online", "1");
 	put(rogue, back, "sectors", "2048");
 	put(rogue, back, "sector-size", "512");
+	put(rogue, back, "feature-flush-cache", "0");
+	put(rogue, back, "feature-barrier", "1");
+	put(rogue, back, "feature-max-indirect-segments", "32");
+	put(rogue, back, "multi-queue-max-queues", "2");
 	put(rogue, back, "state", "2");
 	put_dir(rogue, front, 1, 0);
 	put(rogue, front, "backend", back);
@@ -105,35 +110,60 @@ static void await_front(struct rogue *rogue, enum xenbus_state state)
 	assert_int_equal(store_wait(rogue->store, now_ns() + SOON_NS, front_is_there, rogue), 1);
 }
 
-/* Connect as a good backend does. @argv is the frontend's command. */
-static void begin(struct rogue *rogue, const char *const *argv)
+/* Map a ring and bind its port as a good backend does, from the nodes in @dir. */
+static void open_ring(struct rogue *rogue, const char *dir, struct ring *ring,
+		      struct channel **channel)
 {
 	uint64_t ring_ref, port;
-	uint32_t ref;
 	void *page;
 
+	assert_int_equal(store_read_number(rogue->store, XBT_NULL, dir, "ring-ref", 1, UINT32_MAX,
+					   &ring_ref),
+			 0);
+	assert_int_equal(store_read_number(rogue->store, XBT_NULL, dir, "event-channel", 1,
+					   UINT32_MAX, &port),
+			 0);
+	page = xengnttab_map_grant_ref(rogue->gnttab, 1, (uint32_t)ring_ref,
+				       PROT_READ | PROT_WRITE);
+	assert_non_null(page);
+	assert_int_equal(ring_setup(ring, page, RING_ABI_X86_64, 0), 0);
+	assert_int_equal(channel_bind(channel, 1, (uint32_t)port), 0);
+}
+
+static void prepare(struct rogue *rogue)
+{
 	*rogue = (struct rogue){0};
 	enter_domain("0");
 	assert_int_equal(store_open(&rogue->store, NULL), 0);
 	assert_int_equal(disk_identify(rogue->store, 0, "rogue", 1, VDEV, &rogue->disk), 0);
 	attach(rogue);
 	assert_int_equal(store_watch(rogue->store, rogue->disk.frontend, "front"), 0);
-	spawn_front(rogue, argv);
-	await_front(rogue, XENBUS_INITIALISED);
-	assert_int_equal(store_read_number(rogue->store, XBT_NULL, rogue->disk.frontend, "ring-ref",
-					   1, UINT32_MAX, &ring_ref),
-			 0);
-	assert_int_equal(store_read_number(rogue->store, XBT_NULL, rogue->disk.frontend,
-					   "event-channel", 1, UINT32_MAX, &port),
-			 0);
-	ref = (uint32_t)ring_ref;
 	rogue->gnttab = xengnttab_open(xenquiet(), 0);
 	assert_non_null(rogue->gnttab);
-	page = xengnttab_map_grant_ref(rogue->gnttab, 1, ref, PROT_READ | PROT_WRITE);
-	assert_non_null(page);
-	assert_int_equal(ring_setup(&rogue->ring, page, RING_ABI_X86_64, 0), 0);
-	assert_int_equal(channel_bind(&rogue->channel, 1, (uint32_t)port), 0);
+}
+
+static void connect_rogue(struct rogue *rogue)
+{
+	char dir[STORE_PATH_MAX];
+
+	await_front(rogue, XENBUS_INITIALISED);
+	assert_int_equal(store_path(dir, "%s/queue-1", rogue->disk.frontend), 0);
+	if (store_exists(rogue->store, XBT_NULL, dir)) {
+		open_ring(rogue, dir, &rogue->second, &rogue->second_channel);
+		assert_int_equal(store_path(dir, "%s/queue-0", rogue->disk.frontend), 0);
+		open_ring(rogue, dir, &rogue->ring, &rogue->channel);
+	} else {
+		open_ring(rogue, rogue->disk.frontend, &rogue->ring, &rogue->channel);
+	}
 	assert_int_equal(xenbus_switch(rogue->store, rogue->disk.backend, XENBUS_CONNECTED), 0);
+}
+
+/* @argv is the frontend's command. */
+static void begin(struct rogue *rogue, const char *const *argv)
+{
+	prepare(rogue);
+	spawn_front(rogue, argv);
+	connect_rogue(rogue);
 }
 
 /* The first @n requests. */
@@ -173,6 +203,10 @@ static void end(struct rogue *rogue, int status, const char *words)
 	await_front(rogue, XENBUS_CLOSING);
 	channel_close(rogue->channel);
 	assert_int_equal(xengnttab_unmap(rogue->gnttab, rogue->ring.shared, 1), 0);
+	if (rogue->second.shared) {
+		channel_close(rogue->second_channel);
+		assert_int_equal(xengnttab_unmap(rogue->gnttab, rogue->second.shared, 1), 0);
+	}
 	xenbus_switch(rogue->store, rogue->disk.backend, XENBUS_CLOSED);
 	while ((n = read(rogue->err_fd, said + length, sizeof(said) - 1 - length)) > 0)
 		length += (size_t)n;
@@ -347,7 +381,130 @@ static void closing_waits_for_the_command(void **state)
 	end(&rogue, TAP_EXIT_DONE, "");
 }
 
-int main(void)
+/* --- more than one ring page and 11 segments ----------------------------------------------------
+ */
+
+static const char *const read_indirect[] = {"tap-front", "--indirect", "32",   "read",
+					    "xvda",	 "0",	       "128K", NULL};
+static const char *const read_twice[] = {"tap-front", "--queues", "2",	 "read",
+					 "xvda",      "0",	  "88K", NULL};
+
+static void indirect_answered_as_what_it_is(void **state)
+{
+	struct rogue rogue;
+
+	begin(&rogue, read_indirect);
+	fetch(&rogue, 1);
+	assert_int_equal(rogue.request[0].operation, REQUEST_INDIRECT);
+	assert_int_equal(rogue.request[0].indirect_operation, REQUEST_READ);
+	assert_int_equal(rogue.request[0].indirect_segments, 32);
+	answer(&rogue, rogue.request[0].id, REQUEST_READ, RESPONSE_OKAY);
+	push(&rogue);
+	end(&rogue, TAP_EXIT_DONE, "");
+}
+
+static void indirect_answered_as_indirect(void **state)
+{
+	struct rogue rogue;
+
+	begin(&rogue, read_indirect);
+	fetch(&rogue, 1);
+	answer(&rogue, rogue.request[0].id, REQUEST_INDIRECT, RESPONSE_OKAY);
+	push(&rogue);
+	end(&rogue, TAP_EXIT_SYSTEM, "answered a READ as a INDIRECT");
+}
+
+static void answered_on_another_queue(void **state)
+{
+	struct rogue rogue;
+
+	begin(&rogue, read_twice);
+	fetch(&rogue, 1);
+	ring_back_respond(&rogue.second, rogue.request[0].id, REQUEST_READ, RESPONSE_OKAY);
+	ring_back_push(&rogue.second);
+	assert_int_equal(channel_notify(rogue.second_channel), 0);
+	end(&rogue, TAP_EXIT_SYSTEM, "which is not pending");
+}
+
+/* A write, a barrier, a write, all sent before anything is answered. */
+static int write_around_barrier(struct err *e)
+{
+	static char data[512];
+	const struct front_options options = {
+		.abi = RING_ABI_X86_64, .timeout_ns = SOON_NS, .wake_fd = -1};
+	struct front_op ops[3] = {{.operation = REQUEST_WRITE, .length_bytes = 512, .data = data},
+				  {.operation = REQUEST_WRITE_BARRIER},
+				  {.operation = REQUEST_WRITE, .length_bytes = 512, .data = data}};
+	struct front_op *done;
+	struct front *front;
+	int ret, finished = 0;
+
+	ret = front_open(&front, VDEV, &options, e);
+	for (int i = 0; !ret && i < 3; i++)
+		ret = front_submit(front, &ops[i]);
+	while (!ret && finished < 3) {
+		ret = front_poll(front, now_ns() + SOON_NS, &done, e);
+		for (; !ret && done; done = done->next)
+			finished++;
+	}
+	if (ret)
+		front_close(front, NULL);
+	else
+		ret = front_close(front, e);
+	return ret;
+}
+
+/* This program again, in the guest. */
+static const char *const around_barrier[] = {"/proc/self/exe", "around-barrier", NULL};
+
+static int be_the_front(void)
+{
+	struct err e = {0};
+
+	if (!write_around_barrier(&e))
+		return 0;
+	fprintf(stderr, "%s\n", e.what);
+	return (int)e.exit;
+}
+
+static void answer_in_order(struct rogue *rogue, const unsigned *order, unsigned n)
+{
+	fetch(rogue, 3);
+	assert_int_equal(rogue->request[1].operation, REQUEST_WRITE_BARRIER);
+	for (unsigned i = 0; i < n; i++)
+		answer(rogue, rogue->request[order[i]].id, rogue->request[order[i]].operation,
+		       RESPONSE_OKAY);
+	push(rogue);
+}
+
+static void barrier_in_order(void **state)
+{
+	struct rogue rogue;
+
+	begin(&rogue, around_barrier);
+	answer_in_order(&rogue, (const unsigned[]){0, 1, 2}, 3);
+	end(&rogue, TAP_EXIT_DONE, "");
+}
+
+static void write_overtakes_barrier(void **state)
+{
+	struct rogue rogue;
+
+	begin(&rogue, around_barrier);
+	answer_in_order(&rogue, (const unsigned[]){0, 2}, 2);
+	end(&rogue, TAP_EXIT_SYSTEM, "did a WRITE before the barrier ahead of it");
+}
+
+static void barrier_overtakes_write(void **state)
+{
+	struct rogue rogue;
+
+	begin(&rogue, around_barrier);
+	answer_in_order(&rogue, (const unsigned[]){1}, 1);
+	end(&rogue, TAP_EXIT_SYSTEM, "did a barrier before a WRITE ahead of it");
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_answer),
@@ -363,7 +520,15 @@ int main(void)
 		cmocka_unit_test(backend_closes_in_the_middle),
 		cmocka_unit_test(backend_vanishes),
 		cmocka_unit_test(closing_waits_for_the_command),
+		cmocka_unit_test(indirect_answered_as_what_it_is),
+		cmocka_unit_test(indirect_answered_as_indirect),
+		cmocka_unit_test(answered_on_another_queue),
+		cmocka_unit_test(barrier_in_order),
+		cmocka_unit_test(write_overtakes_barrier),
+		cmocka_unit_test(barrier_overtakes_write),
 	};
 
+	if (argc == 2 && !strcmp(argv[1], around_barrier[1]))
+		return be_the_front();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
