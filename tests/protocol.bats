@@ -24,7 +24,7 @@ attach_and_serve()
 # in use.
 combine()
 {
-	local segments=$(($4 > 11 ? $4 : 11)) queues=$2 pages=$((1 << $3)) abi=$5
+	local segments=$(($4 > 11 ? $4 : 11)) queues=$2 pages=$((1 << $3))
 	local -a options=(--queues "$2" --ring-order "$3" --indirect "$4" --abi "$5" "${@:6}")
 
 	try front "${options[@]}" -J info xvda
@@ -93,7 +93,6 @@ requests()
 	run ! xenstore-exists "$front_dir/queue-0"
 	run ! xenstore-exists "$front_dir/multi-queue-num-queues"
 	in_background front --queues 4 bench --runtime 60s xvda
-	background=("$PID" "$SERVER")
 	wait_for_node "$front_dir/state" 4
 	until [[ $(tap-ring -J "$DISK" | jq '[.items[] | select(.req_prod > 10)] | length') -eq 4 ]]; do
 		kill -0 "$PID"
@@ -338,7 +337,7 @@ requests()
 	: >verify.out
 	TAP_SIM_DOMID=1 tap-front --queues 4 --ring-order 2 verify --ops 2000 xvda >verify.out 2>&1 3>&- &
 	worker=$!
-	background=("$worker" "${background[@]}")
+	background+=("$worker")
 	read -r _ < <(tail -f --pid="$worker" verify.out)
 	tap-attach -d --timeout 60 "$DISK"
 	disown_background "$worker"
@@ -350,7 +349,7 @@ requests()
 	attach_and_serve 1M
 	mkfifo out
 	TAP_SIM_DOMID=1 tap-front --queues 4 hold xvda >out 2>hold.log 3>&- &
-	background=($! "${background[@]}")
+	background+=($!)
 	exec 7<out
 	wait_for_node "$front_dir/state" 4
 	tap-attach -c "$DISK" 3M

@@ -355,11 +355,6 @@ static int tap_pwrite(void *handle, const void *buf, uint32_t count, uint64_t of
 	return do_op(REQUEST_WRITE, (void *)buf, count, offset);
 }
 
-static int tap_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
-{
-	return do_op(REQUEST_DISCARD, NULL, count, offset);
-}
-
 static int tap_flush(void *handle, uint32_t flags)
 {
 	return do_op(REQUEST_FLUSH_DISKCACHE, NULL, 0, 0);
