@@ -7,6 +7,7 @@
 # make xen-shell    a shell in that Xen's dom0, with a guest ready to start
 # make check-tsan   the threaded server under ThreadSanitizer
 # make coverage     which lines of lib/ the tests run
+# make fail-nth     each call that the tools make fails once, one after the other
 # make fuzz         random input for all that reads what a guest wrote, FUZZ_SECONDS=60 for each target
 # make docs         writes what is generated: parts of man/, all of completions/
 # make lint         style only; make format repairs what a program can
@@ -187,6 +188,12 @@ fuzz:
 	@$(FUZZ_MAKE) SANITIZE=fuzzer-no-link,address,undefined $(FUZZ:%=build-fuzz/fuzz/%)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(TARGETS)
 
+# Each call that the tools make in tests/fail-nth.bats fails once: takes many minutes.
+fail-nth:
+	@tests/need check $(B)
+	@$(MAKE) --no-print-directory programs
+	@B=$(B) FAIL_POINTS=all BATS_TEST_TIMEOUT=3600 FILE_TIMEOUT=14400 tests/run tests/fail-nth.bats
+
 # A real Xen, its dom0 and guests, in QEMU's software emulation. SCENARIOS='boot map' runs these only.
 SCENARIOS ?=
 check-xen:
@@ -223,6 +230,6 @@ install: all
 
 clean:
 	rm -rf $(B)
-.PHONY: demo programs check check-asan check-tsan check-valgrind coverage fuzz check-xen xen-shell docs lint format install clean
+.PHONY: demo programs check check-asan check-tsan check-valgrind coverage fuzz fail-nth check-xen xen-shell docs lint format install clean
 
 -include $(shell find $(B) -path $(B)/xen -prune -o -type f -name '*.d' -print 2>/dev/null)

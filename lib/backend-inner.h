@@ -36,6 +36,8 @@ struct backend {
 	bool resumable_from_stats; /* the last server stopped with everything answered ... */
 	uint32_t resume_index[STATS_QUEUES]; /* ... at these rsp_prod */
 	bool watching, ended;
+	struct loop_source again; /* a timer, once one was needed; see backend_store_failed() */
+	unsigned again_times;	  /* in a row */
 	struct log_limit limit;
 };
 
@@ -44,6 +46,10 @@ void backend_end(struct backend *backend);
 
 /** Write the data path's name into the stat file. */
 void backend_tell_data_path(struct backend *backend, const char *name);
+
+/** XenStore refused @what ("offer the disk"): say so, and take a step again after a while. */
+void backend_store_failed(struct backend *backend, int ret, const char *what);
+void backend_again_close(struct backend *backend);
 
 /** Write our state; a device that is gone has none. */
 void backend_switch(struct backend *backend, enum xenbus_state state);

@@ -87,12 +87,13 @@ int backend_config_read(struct store *store, const struct disk *disk, struct bac
 	return ret ? ret : read_caps(store, disk, &out->caps, e);
 }
 
-bool backend_is_online(struct store *store, const struct disk *disk)
+int backend_read_online(struct store *store, const struct disk *disk, bool *out)
 {
-	uint64_t online;
+	uint64_t online = 0;
+	int ret = store_read_number(store, XBT_NULL, disk->backend, "online", 0, 1, &online);
 
-	return !store_read_number(store, XBT_NULL, disk->backend, "online", 0, 1, &online) &&
-	       online;
+	*out = !ret && online;
+	return ret == -ENOENT || ret == -EINVAL || ret == -ERANGE || ret == -EMSGSIZE ? 0 : ret;
 }
 
 int backend_offer_read(struct store *store, const struct disk *disk,

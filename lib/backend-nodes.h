@@ -41,9 +41,9 @@ int backend_config_read(struct store *store, const struct disk *disk, struct bac
 int backend_offer_read(struct store *store, const struct disk *disk,
 		       const struct backend_caps *caps, struct front_offer *out, struct err *e);
 
-/** `online`: does the toolstack want the device to outlive the frontend's closing? False once it is
- * 0 or gone. */
-bool backend_is_online(struct store *store, const struct disk *disk);
+/** The node `online`; one that is missing or holds anything else means no. 0, or a negative errno
+ * when XenStore did not answer. */
+int backend_read_online(struct store *store, const struct disk *disk, bool *out);
 
 /** Before InitWait: the features. 0 or a negative errno. */
 int backend_publish_features(struct store *store, const struct disk *disk,

@@ -76,15 +76,19 @@ void backend_drain(struct backend *backend, enum after_drain after)
 		finish_drain(backend);
 }
 
-static void queue_broken(struct queue *queue, void *opaque)
+static void queue_broken(struct queue *queue, int why, void *opaque)
 {
 	struct backend *backend = opaque;
+	char reason[96] = "the frontend's request index is impossible";
 
-	backend->stats->breaks++;
-	xenbus_set_error(backend->host->store, backend->disk.backend,
-			 "the frontend's request index is impossible: ring stopped");
+	if (why == -EPROTO)
+		backend->stats->breaks++;
+	else
+		snprintf(reason, sizeof(reason), "cannot use the event channel: %s",
+			 strerror(-why));
+	xenbus_set_error(backend->host->store, backend->disk.backend, "%s: ring stopped", reason);
 	log_guest(backend->host->log, &backend->limit, backend->disk.name,
-		  "the frontend's request index is impossible: ring stopped until it reconnects");
+		  "%s: ring stopped until it reconnects", reason);
 }
 
 static void queue_barrier(struct queue *queue, void *opaque)
@@ -200,6 +204,7 @@ void backend_connect(struct backend *backend)
 	}
 	start_queues(backend, &offer);
 	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
+	backend->again_times = 0;
 	xenbus_clear_error(store, backend->disk.backend);
 	if (backend_publish_connected(store, &backend->disk, &backend->config,
 				      image_facts(backend->image)) < 0) {

@@ -25,11 +25,12 @@ void backend_end(struct backend *backend)
 void backend_switch(struct backend *backend, enum xenbus_state state)
 {
 	int ret = xenbus_switch(backend->host->store, backend->disk.backend, state);
+	char what[48];
 
-	if (ret < 0 && ret != -ENOENT)
-		log_line(backend->host->log, LOG_ERROR, backend->disk.name,
-			 "cannot set the state to %s: %s", xenbus_state_text(state),
-			 strerror(-ret));
+	if (ret >= 0 || ret == -ENOENT)
+		return;
+	snprintf(what, sizeof(what), "set the state to %s", xenbus_state_text(state));
+	backend_store_failed(backend, ret, what);
 }
 
 /* --- the states of xenbus ------------------------------------------------------------------- */
@@ -37,11 +38,11 @@ void backend_switch(struct backend *backend, enum xenbus_state state)
 static void offer_disk(struct backend *backend)
 {
 	struct store *store = backend->host->store;
+	int ret = backend_publish_features(store, &backend->disk, &backend->config,
+					   image_facts(backend->image), backend->host->data_path);
 
-	if (backend_publish_features(store, &backend->disk, &backend->config,
-				     image_facts(backend->image), backend->host->data_path) < 0)
-		log_line(backend->host->log, LOG_ERROR, backend->disk.name,
-			 "cannot offer the disk: XenStore refused the writes");
+	if (ret < 0)
+		backend_store_failed(backend, ret, "offer the disk");
 	else
 		backend_switch(backend, XENBUS_INITWAIT);
 }
@@ -72,12 +73,21 @@ static bool has_new_ring(struct backend *backend)
 void backend_step(struct backend *backend)
 {
 	struct store *store = backend->host->store;
-	enum xenbus_state back = xenbus_state(store, backend->disk.backend);
-	enum xenbus_state front = xenbus_state(store, backend->disk.frontend);
-	bool online = backend_is_online(store, &backend->disk);
+	enum xenbus_state back, front;
+	bool online;
+	int ret;
 
 	if (backend->ended)
 		return;
+	ret = xenbus_look(store, XBT_NULL, backend->disk.backend, &back);
+	if (!ret)
+		ret = xenbus_look(store, XBT_NULL, backend->disk.frontend, &front);
+	if (!ret)
+		ret = backend_read_online(store, &backend->disk, &online);
+	if (ret) {
+		backend_store_failed(backend, ret, "read the states");
+		return;
+	}
 	if (back == XENBUS_GONE) {
 		backend_drain(backend, AFTER_GONE);
 		return;
@@ -333,6 +343,7 @@ void backend_close(struct backend *backend)
 {
 	if (backend->watching)
 		watch(backend, false);
+	backend_again_close(backend);
 	control_close(backend->control);
 	if (backend->image)
 		image_close(backend->image);

@@ -197,11 +197,12 @@ static unsigned harvest(struct aio_io *io, struct image_op **ops, unsigned max, 
 		got = io_getevents(io->context, 0, (long)wanted, io->events, &at_once);
 		++*calls;
 	}
-	/* EINTR means that there was no event and a signal waits: nothing is lost. */
+	/* No answer, such as EINTR, is no word on events: they are asked for again. */
+	*more = got < 0;
 	if (got < 0)
 		got = 0;
 	io->in_flight -= (unsigned)got;
-	*more = (unsigned)got == wanted && io->in_flight;
+	*more |= (unsigned)got == wanted && io->in_flight;
 	for (int i = 0; i < got; i++) {
 		struct image_op *op = io->events[i].data;
 

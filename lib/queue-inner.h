@@ -74,6 +74,7 @@ struct queue {
 	bool holding; /* orders.hold as of the last look, and orders.holds */
 	unsigned hold_seen;
 	bool stopped;  /* no more fetching, by queue_stop() or because the ring broke */
+	int broke;     /* why, when nobody asked for it: a negative errno */
 	bool stopping; /* queue_stop() was called */
 	bool told_held;
 	bool finished;	/* drained was told: nothing is left in the loop */
@@ -94,5 +95,7 @@ void queue_tell(struct queue *queue, enum queue_news news);
 
 /** Nothing is in flight and nothing will be: leave the loop, tell of it. Nothing may follow. */
 void queue_finish(struct queue *queue);
+/** Stop fetching, and say so, for a negative errno. */
+void queue_break(struct queue *queue, int why);
 
 #endif

@@ -34,6 +34,7 @@ static void respond(struct queue *queue, const struct request *request, enum res
 static void push(struct queue *queue)
 {
 	struct stats_queue *stats = queue->setup.stats;
+	int ret = 0;
 
 	if (!queue->answering)
 		return;
@@ -42,8 +43,10 @@ static void push(struct queue *queue)
 	stats->rsp_prod = queue->ring.rsp_prod_pvt; /* before anybody can be told */
 	if (ring_back_push(&queue->ring)) {
 		stats->notifies++;
-		channel_notify(queue->channel);
+		ret = channel_notify(queue->channel);
 	}
+	if (ret)
+		queue_break(queue, ret);
 }
 
 static void free_slot(struct queue *queue, struct slot *slot)
@@ -311,12 +314,6 @@ static void start_batch(struct queue *queue, struct slot **batch, unsigned n)
 		image_io_submit(queue->io, queue->ops, ops, &stats->io_submits);
 }
 
-static void ring_broke(struct queue *queue)
-{
-	queue->stopped = true;
-	queue_tell(queue, NEWS_BROKEN);
-}
-
 static bool may_fetch(const struct queue *queue)
 {
 	return !queue->stopped && !queue->holding && !queue->barrier;
@@ -328,7 +325,7 @@ static void take_batch(struct queue *queue)
 	unsigned n;
 
 	if (waiting < 0)
-		ring_broke(queue);
+		queue_break(queue, waiting);
 	if (waiting <= 0)
 		return;
 	n = fetch_batch(queue, (unsigned)waiting);
@@ -353,12 +350,14 @@ static void rest(struct queue *queue)
 		return; /* a completion brings the next turn */
 	waiting = ring_back_rest(&queue->ring);
 	if (waiting < 0) {
-		ring_broke(queue);
+		queue_break(queue, waiting);
 	} else if (waiting > 0) {
 		loop_defer(queue->loop, &queue->turn);
 	} else if (queue->masked) {
 		queue->masked = false;
-		channel_rearm(queue->channel);
+		waiting = channel_rearm(queue->channel);
+		if (waiting)
+			queue_break(queue, waiting);
 	}
 }
 

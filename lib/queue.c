@@ -11,7 +11,15 @@ static void channel_ready(struct loop_source *source, uint32_t events)
 {
 	struct queue *queue = source->owner;
 
-	if (channel_take(queue->channel) <= 0)
+	int taken = channel_take(queue->channel);
+
+	if (taken < 0) {
+		/* It stays readable: no event of it is looked at any more. */
+		loop_remove(queue->loop, &queue->channel_source);
+		queue->channel_source.fd = -1;
+		queue_break(queue, taken);
+	}
+	if (taken <= 0)
 		return;
 	queue->masked = true;
 	queue->setup.stats->wakeups++;
@@ -32,30 +40,34 @@ static void idle_ready(struct loop_source *source, uint32_t events)
 	pages_idle(queue->pages);
 }
 
-/* False when the loop does not take it. */
-static bool listen_to(struct queue *queue, struct loop_source *source, int fd,
-		      void (*ready)(struct loop_source *source, uint32_t events))
+/* 0 or a negative errno. */
+static int listen_to(struct queue *queue, struct loop_source *source, int fd,
+		     void (*ready)(struct loop_source *source, uint32_t events))
 {
+	int ret;
+
 	*source = (struct loop_source){.fd = fd, .ready = ready, .owner = queue};
-	if (!loop_add(queue->loop, source, EPOLLIN))
-		return true;
-	source->fd = -1;
-	return false;
+	ret = loop_add(queue->loop, source, EPOLLIN);
+	if (ret)
+		source->fd = -1;
+	return ret;
 }
 
 static void start(struct queue *queue)
 {
 	int idle_fd = pages_idle_fd(queue->pages);
+	int ret;
 
-	if (!listen_to(queue, &queue->channel_source, channel_fd(queue->channel), channel_ready) ||
-	    !listen_to(queue, &queue->io_source, image_io_fd(queue->io), io_ready) ||
-	    (idle_fd >= 0 && !listen_to(queue, &queue->idle_source, idle_fd, idle_ready))) {
-		queue->stopped = true;
-		queue_tell(queue, NEWS_BROKEN);
-		return;
-	}
+	ret = listen_to(queue, &queue->channel_source, channel_fd(queue->channel), channel_ready);
+	if (!ret)
+		ret = listen_to(queue, &queue->io_source, image_io_fd(queue->io), io_ready);
+	if (!ret && idle_fd >= 0)
+		ret = listen_to(queue, &queue->idle_source, idle_fd, idle_ready);
 	/* A request, or an answer the last server did not notify of, may be there already. */
-	channel_notify(queue->channel);
+	if (!ret)
+		ret = channel_notify(queue->channel);
+	if (ret)
+		queue_break(queue, ret);
 }
 
 static void take_orders(struct loop_task *task)
@@ -95,6 +107,15 @@ void queue_tell(struct queue *queue, enum queue_news news)
 	loop_post(queue->control, &queue->tell_news);
 }
 
+void queue_break(struct queue *queue, int why)
+{
+	if (queue->broke)
+		return;
+	queue->broke = why;
+	queue->stopped = true;
+	queue_tell(queue, NEWS_BROKEN);
+}
+
 void queue_finish(struct queue *queue)
 {
 	queue->finished = true;
@@ -119,7 +140,7 @@ static void tell_news(struct loop_task *task)
 	queue->news = 0;
 	pthread_mutex_unlock(&queue->lock);
 	if (news & NEWS_BROKEN)
-		setup->broken(queue, setup->opaque);
+		setup->broken(queue, queue->broke, setup->opaque);
 	if (news & NEWS_BARRIER)
 		setup->barrier(queue, setup->opaque);
 	if (news & NEWS_HELD)

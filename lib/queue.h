@@ -50,9 +50,9 @@ struct queue_setup {
 	struct image *image;
 	struct request_limits limits; /* queue_set_limits() changes them */
 	struct stats_queue *stats;
-	/** Called once when the ring's indices became impossible, or the loop cannot take the
-	 * queue: it has stopped fetching. */
-	void (*broken)(struct queue *queue, void *opaque);
+	/** Called once when the queue stopped fetching by itself: @why is -EPROTO when the ring's
+	 * indices became impossible, else what its event channel or the loop failed with. */
+	void (*broken)(struct queue *queue, int why, void *opaque);
 	/**
 	 * A barrier was fetched. No request after it is, until queue_release(). To be answered with
 	 * queue_hold() on every queue of the disk and then queue_run_barrier() on this one.

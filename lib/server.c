@@ -149,7 +149,9 @@ static void try_unserved(struct server *server, struct served *served)
 /* Closed for good, and about to be removed: to serve it again would only take its image anew. */
 static bool is_detached(struct server *server, const struct disk *disk)
 {
-	return !backend_is_online(server->store, disk) &&
+	bool online;
+
+	return !backend_read_online(server->store, disk, &online) && !online &&
 	       xenbus_state(server->store, disk->backend) == XENBUS_CLOSED;
 }
 

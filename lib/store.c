@@ -196,7 +196,7 @@ bool store_exists(struct store *store, xs_transaction_t tx, const char *path)
 {
 	unsigned int length;
 	void *value = xs_read(store->xs, tx, path, &length);
-	bool exists = value != NULL;
+	bool exists = value || errno != ENOENT;
 
 	free(value);
 	return exists;

@@ -66,6 +66,7 @@ int store_remove(struct store *store, xs_transaction_t tx, const char *path);
  */
 int store_prune(struct store *store, xs_transaction_t tx, const char *path, const char *stop);
 
+/** True unless XenStore says that there is no such node: no answer is not taken for one. */
 bool store_exists(struct store *store, xs_transaction_t tx, const char *path);
 
 /**

@@ -27,15 +27,35 @@ const char *xenbus_state_text(enum xenbus_state state)
 	return texts[state];
 }
 
-enum xenbus_state xenbus_state_in(struct store *store, xs_transaction_t tx, const char *dir)
+int xenbus_look(struct store *store, xs_transaction_t tx, const char *dir, enum xenbus_state *out)
 {
 	uint64_t state;
 	int ret = store_read_number(store, tx, dir, "state", XENBUS_INITIALISING,
 				    XENBUS_RECONFIGURED, &state);
 
-	if (ret == -ENOENT)
-		return XENBUS_GONE;
-	return ret ? XENBUS_INVALID : (enum xenbus_state)state;
+	*out = XENBUS_INVALID;
+	switch (ret) {
+	case 0:
+		*out = (enum xenbus_state)state;
+		return 0;
+	case -ENOENT:
+		*out = XENBUS_GONE;
+		return 0;
+	case -EINVAL: /* what the node holds */
+	case -ERANGE:
+	case -EMSGSIZE:
+		return 0;
+	default:
+		return ret;
+	}
+}
+
+enum xenbus_state xenbus_state_in(struct store *store, xs_transaction_t tx, const char *dir)
+{
+	enum xenbus_state state;
+
+	(void)!xenbus_look(store, tx, dir, &state);
+	return state;
 }
 
 enum xenbus_state xenbus_state(struct store *store, const char *dir)

@@ -80,6 +80,9 @@ int disk_each_in(struct store *store, xs_transaction_t tx, const char *kind,
 enum xenbus_state xenbus_state(struct store *store, const char *dir);
 enum xenbus_state xenbus_state_in(struct store *store, xs_transaction_t tx, const char *dir);
 
+/** The same, where no answer of XenStore is not to be taken for one: 0, or a negative errno. */
+int xenbus_look(struct store *store, xs_transaction_t tx, const char *dir, enum xenbus_state *out);
+
 /** Write the state node of a directory, unless it is gone: then -ENOENT (nothing is created). */
 int xenbus_switch(struct store *store, const char *dir, enum xenbus_state state);
 

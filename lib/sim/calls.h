@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls - how often each process has called each function of libxengnttab and libxenevtchn: one
- * file per process in TAP_SIM_DIR/calls, mapped by it, kept after its end.
+ * calls - how often each process has called each function of libxengnttab and libxenevtchn, and,
+ * where TAP_SIM_FAIL is set, what its program calls of libaio, libxenstore and for memory: one file
+ * per process in TAP_SIM_DIR/calls, mapped by it, kept after its end.
  */
 #ifndef TAP_SIM_CALLS_H
 #define TAP_SIM_CALLS_H
@@ -11,8 +12,8 @@
 
 #define SIM_CALLS_DIR "calls" /* in TAP_SIM_DIR */
 
-/** Every function that is counted and can be made to fail. */
-#define SIM_CALLS(X)                       \
+/** Xen's, always counted: "any" in TAP_SIM_FAIL. */
+#define SIM_XEN_CALLS(X)                   \
 	X(xengnttab_open)                  \
 	X(xengnttab_close)                 \
 	X(xengnttab_map_grant_ref)         \
@@ -37,6 +38,42 @@
 	X(xenevtchn_pending)               \
 	X(xenevtchn_unmask)                \
 	X(xenevtchn_restrict)
+
+/** "aio" in TAP_SIM_FAIL. */
+#define SIM_AIO_CALLS(X) \
+	X(io_setup)      \
+	X(io_submit)     \
+	X(io_getevents)
+
+/** "xenstore" in TAP_SIM_FAIL. */
+#define SIM_STORE_CALLS(X)      \
+	X(xs_open)              \
+	X(xs_transaction_start) \
+	X(xs_transaction_end)   \
+	X(xs_read)              \
+	X(xs_write)             \
+	X(xs_rm)                \
+	X(xs_directory)         \
+	X(xs_set_permissions)   \
+	X(xs_watch)             \
+	X(xs_unwatch)           \
+	X(xs_check_watch)
+
+/** "memory" in TAP_SIM_FAIL. */
+#define SIM_MEMORY_CALLS(X) \
+	X(malloc)           \
+	X(calloc)           \
+	X(realloc)          \
+	X(strdup)           \
+	X(posix_memalign)   \
+	X(mmap)
+
+/** Every function that is counted and can be made to fail. */
+#define SIM_CALLS(X)       \
+	SIM_XEN_CALLS(X)   \
+	SIM_AIO_CALLS(X)   \
+	SIM_STORE_CALLS(X) \
+	SIM_MEMORY_CALLS(X)
 
 enum sim_call {
 #define X(name) SIM_CALL_##name,

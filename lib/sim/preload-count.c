@@ -12,12 +12,24 @@
 #include <unistd.h>
 
 #define FAIL_RULES_MAX 16
-#define FAIL_ANY       SIM_CALL_COUNT
 
+/** The Nth call of one of a range of functions fails. */
 struct fail_rule {
-	unsigned call; /* enum sim_call, or FAIL_ANY */
+	unsigned first, last; /* enum sim_call */
 	uint64_t nth;
 	int error;
+	_Atomic uint64_t seen;
+};
+
+/** The names of ranges. */
+static const struct {
+	const char *name;
+	unsigned first, last;
+} classes[] = {
+	{"any", SIM_CALL_xengnttab_open, SIM_CALL_xenevtchn_restrict},
+	{"aio", SIM_CALL_io_setup, SIM_CALL_io_getevents},
+	{"xenstore", SIM_CALL_xs_open, SIM_CALL_xs_check_watch},
+	{"memory", SIM_CALL_malloc, SIM_CALL_mmap},
 };
 
 static const char *const call_names[] = {
@@ -30,7 +42,6 @@ static struct fail_rule rules[FAIL_RULES_MAX];
 static unsigned rule_count;
 static struct sim_calls own_calls; /* where none of the files can be had */
 static _Atomic(struct sim_calls *) calls;
-static _Atomic uint64_t total;
 static pthread_mutex_t setup_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static _Noreturn void bad_rule(const char *rule)
@@ -40,14 +51,22 @@ static _Noreturn void bad_rule(const char *rule)
 	_exit(2);
 }
 
-static unsigned call_by_name(const char *name)
+static bool find_calls(const char *name, struct fail_rule *rule)
 {
-	if (!strcmp(name, "any"))
-		return FAIL_ANY;
-	for (unsigned i = 0; i < SIM_CALL_COUNT; i++)
-		if (!strcmp(name, call_names[i]))
-			return i;
-	return FAIL_ANY + 1;
+	for (unsigned i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		if (strcmp(name, classes[i].name) != 0)
+			continue;
+		rule->first = classes[i].first;
+		rule->last = classes[i].last;
+		return true;
+	}
+	for (unsigned i = 0; i < SIM_CALL_COUNT; i++) {
+		if (strcmp(name, call_names[i]) != 0)
+			continue;
+		rule->first = rule->last = i;
+		return true;
+	}
+	return false;
 }
 
 static int error_by_name(const char *name)
@@ -63,7 +82,7 @@ static int error_by_name(const char *name)
 static void parse_rule(const char *text)
 {
 	char name[64], error[32] = "ENOMEM", end;
-	struct fail_rule rule;
+	struct fail_rule *rule = &rules[rule_count];
 	unsigned long long nth;
 	int n = sscanf(text, "%63[a-z_]:%llu:%31[A-Z0-9]%c", name, &nth, error, &end);
 
@@ -71,10 +90,10 @@ static void parse_rule(const char *text)
 		bad_rule(text);
 	if (n == 2 && text[strlen(text) - 1] == ':')
 		bad_rule(text);
-	rule = (struct fail_rule){call_by_name(name), nth, error_by_name(error)};
-	if (rule.call > FAIL_ANY || !rule.nth || !rule.error)
+	*rule = (struct fail_rule){.nth = nth, .error = error_by_name(error)};
+	if (!find_calls(name, rule) || !rule->nth || !rule->error)
 		bad_rule(text);
-	rules[rule_count++] = rule;
+	rule_count++;
 }
 
 static void parse_rules(void)
@@ -126,7 +145,6 @@ static struct sim_calls *map_file(void)
 static void forget_in_child(void)
 {
 	atomic_store(&calls, NULL);
-	atomic_store(&total, 0);
 	memset(&own_calls, 0, sizeof(own_calls));
 	pthread_mutex_init(&setup_lock, NULL);
 }
@@ -160,19 +178,20 @@ static struct sim_calls *setup(void)
 bool sim_count(enum sim_call call)
 {
 	struct sim_calls *c = atomic_load(&calls);
-	uint64_t nth, nth_of_all;
+	int error = 0;
 
 	if (!c)
 		c = setup();
-	nth = atomic_fetch_add(&c->count[call], 1) + 1;
-	nth_of_all = atomic_fetch_add(&total, 1) + 1;
+	atomic_fetch_add(&c->count[call], 1);
 	for (unsigned i = 0; i < rule_count; i++) {
-		const struct fail_rule *r = &rules[i];
+		struct fail_rule *r = &rules[i];
 
-		if (r->call == FAIL_ANY ? r->nth == nth_of_all : r->call == call && r->nth == nth) {
-			errno = r->error;
-			return true;
-		}
+		if (call < r->first || call > r->last)
+			continue;
+		if (atomic_fetch_add(&r->seen, 1) + 1 == r->nth && !error)
+			error = r->error;
 	}
-	return false;
+	if (error)
+		errno = error;
+	return error;
 }

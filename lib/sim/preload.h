@@ -8,6 +8,7 @@
 #ifndef TAP_SIM_PRELOAD_H
 #define TAP_SIM_PRELOAD_H
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -82,5 +83,27 @@ void sim_range_drop(struct sim_handle *h, uint32_t id);
 bool sim_count(enum sim_call call);
 
 #define SIM_FAILS(name) sim_count(SIM_CALL_##name)
+
+/** TAP_SIM_FAIL is set: calls that are not Xen's are counted, too. */
+extern bool sim_armed;
+
+/** Is @caller in the program itself, not in a library? */
+bool sim_is_program(const void *caller);
+
+/** The same as SIM_FAILS() for a function that is not Xen's, called by the program. */
+#define SIM_OWN_FAILS(name) \
+	(sim_armed && sim_is_program(__builtin_return_address(0)) && sim_count(SIM_CALL_##name))
+
+/** The function @name of the library that would have been called without this one. */
+#define SIM_NEXT(name)                                                                     \
+	__extension__({                                                                    \
+		static __typeof__(name) *_Atomic next_##name;                              \
+                                                                                           \
+		if (!atomic_load_explicit(&next_##name, memory_order_relaxed))             \
+			atomic_store_explicit(&next_##name,                                \
+					      (__typeof__(name) *)dlsym(RTLD_NEXT, #name), \
+					      memory_order_relaxed);                       \
+		atomic_load_explicit(&next_##name, memory_order_relaxed);                  \
+	})
 
 #endif
