@@ -131,9 +131,9 @@ static void finish_one(struct bench *b)
 /* --- a disk of several queues --------------------------------------------------------------------
  */
 
-static void on_broken(struct queue *queue, void *opaque)
+static void on_broken(struct queue *queue, int why, void *opaque)
 {
-	fail_msg("a ring broke");
+	fail_msg("a ring broke: %s", strerror(-why));
 }
 
 static void on_barrier(struct queue *queue, void *opaque)
