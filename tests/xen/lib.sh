@@ -247,3 +247,29 @@ counter()
 {
 	tap-stat -J "$1" | jq "$2"
 }
+
+# Until the server's count of requests of DISK moves.
+wait_busy()
+{
+	local before end=$((SECONDS + 30))
+
+	before=$(counter "$1" '.items[0].requests')
+	# The counters are a file that nobody announces: tap-stat's own interval is the wait.
+	while ((end > SECONDS)); do
+		tap-stat -J "$1" 0.2 2 >/run/stat.json
+		[[ $(jq -s 'last.items[0].requests' /run/stat.json) -le $before ]] || return 0
+	done
+	return 1
+}
+
+# same_files DIR IN: each file below DIR is the same below IN, apart from depmod's.
+same_files()
+{
+	local file count=0
+
+	while read -r file; do
+		cmp "$1/$file" "$2/$file"
+		count=$((count + 1))
+	done < <(cd "$1" && find . -name '*.ko')
+	((count > 5))
+}

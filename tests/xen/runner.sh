@@ -35,18 +35,24 @@ clear_up()
 	for name in $(guests); do
 		xl destroy "$name"
 	done
+	# While the server is up: what it still had mapped would keep a domain dying.
+	wait_until 20 @releaseDomain no_domains ||
+		scenario_failed "domains are left: $(xl list | tail -n +3 | tr '\n' ';')"
+	tap-attach --clean || scenario_failed 'tap-attach --clean fails'
 	if [[ -e /run/serve.pid ]] && kill -TERM "$(</run/serve.pid)" 2>/dev/null &&
 		! wait_end "$(</run/serve.pid)" 20; then
 		scenario_failed 'tap-serve does not end on SIGTERM'
 		kill -KILL "$(</run/serve.pid)"
 	fi
 	rm -f /run/serve.pid
-	wait_until 20 @releaseDomain no_domains ||
-		scenario_failed "domains are left: $(xl list | tail -n +3 | tr '\n' ';')"
 	wait_until 10 /local/domain/0/backend no_backends ||
 		scenario_failed "nodes are left: $(xenstore-ls -f /local/domain/0/backend | grep /state | tr '\n' ';')"
 	[[ $(ports) == "$ports_before" ]] ||
 		scenario_failed "ports are left: $(diff <(echo "$ports_before") <(ports) | grep '^>' | tr '\n' ';')"
+	[[ -z $(ls /run/cores) ]] || {
+		scenario_failed "crashed: $(ls /run/cores | tr '\n' ' ')"
+		rm /run/cores/*
+	}
 	remove_module xen-blkback
 	rm -rf /srv/* /run/taptools /run/*.cfg
 	mv /var/log/xen/*.log "/var/log/xen/old/" 2>/dev/null
@@ -78,7 +84,11 @@ run_scenario()
 	report "end $scenario $((SECONDS - begin))"
 }
 
-mkdir -p /var/log/xen/old
+# A program that crashes is told of, also when nobody waits for it.
+mkdir -p /var/log/xen/old /run/cores
+echo '/run/cores/%e.%p' >/proc/sys/kernel/core_pattern
+ulimit -c unlimited
+modprobe loop
 modprobe brd rd_nr=2 rd_size=716800 max_part=0
 mke2fs -q -t ext4 -O ^has_journal /dev/ram0
 mount /dev/ram0 /srv

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash
 # limit: 150
 # The lab's disks: a guest on xen-blkback, which tap-serve is compared with.
 #

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash
 # limit: 120
 # The lab itself: Xen, dom0, XenStore, and a guest that runs commands.
 #

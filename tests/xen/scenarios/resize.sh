@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# limit: 150
+# An image grows under a mounted file system.
+#
+# Seen to fail with: a server that writes `sectors` without writing `state` again.
+serve
+truncate -s 32M /srv/web1.img
+guest_create web1
+attach web1 /srv/web1.img
+guest_unpause web1
+guest_device web1 xvda
+guest web1 'mke2fs -q -t ext4 /dev/xvda && mount /dev/xvda /mnt && echo before >/mnt/before'
+tap-attach -c web1/xvda 96M
+guest web1 'i=0; until [ $(blockdev --getsize64 /dev/xvda) = 100663296 ]; do i=$((i+1)); [ $i -lt 100 ] || exit 1; usleep 100000; done'
+passed 'the guest sees the new size'
+guest web1 'resize2fs /dev/xvda && dd if=/dev/urandom of=/mnt/big bs=1M count=60 conv=fsync && sha256sum </mnt/big >/mnt/sum && umount /mnt'
+tap-attach -d web1/xvda
+e2fsck -f -n /srv/web1.img
+mount -o loop,ro /srv/web1.img /mnt
+[[ $(cat /mnt/before) == before ]]
+sha256sum </mnt/big | cmp - /mnt/sum
+umount /mnt
+passed 'the file system grew into it and is clean'
