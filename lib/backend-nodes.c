@@ -121,6 +121,14 @@ bool backend_offered_persistent(struct store *store, const struct disk *disk)
 	return flag_in(store, disk, "feature-persistent", false);
 }
 
+static int withdraw(struct store *store, const struct disk *disk, const char *key)
+{
+	char path[STORE_PATH_MAX];
+	int ret = store_path(path, "%s/%s", disk->backend, key);
+
+	return ret ? ret : store_remove(store, XBT_NULL, path);
+}
+
 int backend_publish_features(struct store *store, const struct disk *disk,
 			     const struct backend_config *config, const struct image_facts *image,
 			     enum data_path data_path)
@@ -150,6 +158,8 @@ int backend_publish_features(struct store *store, const struct disk *disk,
 		if (!nodes[i].absent)
 			ret = store_write(store, XBT_NULL, disk->backend, nodes[i].key, "%" PRIu64,
 					  nodes[i].value);
+		else /* another backend of the disk may have offered it before */
+			ret = withdraw(store, disk, nodes[i].key);
 	}
 	return ret;
 }

@@ -273,6 +273,10 @@ static int begin(struct backend *backend, struct err *e)
 		return err_set(e, -ENOENT, TAP_EXIT_NONE, "no such disk");
 	if (is_connected(front) && (back == XENBUS_CONNECTED || back == XENBUS_CLOSING))
 		return backend_resume(backend, e);
+	/* What stands there may be another backend's offer: the kernel's, which was unbound. */
+	if (front == XENBUS_INITIALISING && back == XENBUS_INITWAIT &&
+	    backend_is_online(store, &backend->disk))
+		offer_disk(backend);
 	backend_step(backend);
 	return 0;
 }
