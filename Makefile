@@ -9,6 +9,7 @@
 # make coverage     which lines of lib/ the tests run
 # make fail-nth     each call that the tools make fails once, one after the other
 # make fuzz         random input for all that reads what a guest wrote, FUZZ_SECONDS=60 for each target
+# make bench-xen    compares with xen-blkback and QEMU in that Xen
 # make docs         writes what is generated: parts of man/, all of completions/
 # make lint         style only; make format repairs what a program can
 # make install      DESTDIR= PREFIX=
@@ -206,6 +207,11 @@ xen-shell:
 	@$(MAKE) --no-print-directory all
 	@B=$(B) tests/xen/shell
 
+bench-xen:
+	@tests/need xen $(B)
+	@$(MAKE) --no-print-directory all
+	@B=$(B) tests/xen/bench
+
 docs: all
 	@rm -rf $(B)/docs && mkdir -p $(B)/docs
 	@B=$(B) man/generate $(B)/docs
@@ -230,6 +236,6 @@ install: all
 
 clean:
 	rm -rf $(B)
-.PHONY: demo programs check check-asan check-tsan check-valgrind coverage fuzz fail-nth check-xen xen-shell docs lint format install clean
+.PHONY: demo programs check check-asan check-tsan check-valgrind coverage fuzz fail-nth check-xen xen-shell bench-xen docs lint format install clean
 
 -include $(shell find $(B) -path $(B)/xen -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -31,6 +31,7 @@ scenario_failed()
 clear_up()
 {
 	local name
+	local -a cores
 
 	for name in $(guests); do
 		xl destroy "$name"
@@ -49,9 +50,10 @@ clear_up()
 		scenario_failed "nodes are left: $(xenstore-ls -f /local/domain/0/backend | grep /state | tr '\n' ';')"
 	[[ $(ports) == "$ports_before" ]] ||
 		scenario_failed "ports are left: $(diff <(echo "$ports_before") <(ports) | grep '^>' | tr '\n' ';')"
-	[[ -z $(ls /run/cores) ]] || {
-		scenario_failed "crashed: $(ls /run/cores | tr '\n' ' ')"
-		rm /run/cores/*
+	cores=(/run/cores/*)
+	[[ ! -e ${cores[0]} ]] || {
+		scenario_failed "crashed: ${cores[*]##*/}"
+		rm "${cores[@]}"
 	}
 	remove_module xen-blkback
 	rm -rf /srv/* /run/taptools /run/*.cfg

@@ -11,8 +11,8 @@ for path in map copy; do
 	attach web1 /srv/web1.img
 	guest_unpause web1
 	guest_device web1 xvda
-	for job in '--iodepth=1 --bsrange=512-4k --size=2m' '--iodepth=8 --bsrange=4k-64k --size=24m' \
-		'--iodepth=32 --bsrange=4k-1m --size=48m --offset=32m'; do
+	for job in '--iodepth=1 --bsrange=512-4k --size=256k' '--iodepth=8 --bsrange=4k-64k --size=8m' \
+		'--iodepth=32 --bsrange=4k-1m --size=24m --offset=32m'; do
 		guest web1 "fio --name=verify --filename=/dev/xvda --rw=randwrite --direct=1 --ioengine=libaio \
 			--verify=crc32c --verify_fatal=1 --do_verify=1 --blocksize_unaligned=0 $job" 200
 	done

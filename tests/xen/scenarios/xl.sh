@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# limit: 400
+# xl hands disks to tap-serve, with the lines of taptools-xl(5): create, block-attach, block-detach, reboot
+# from inside, destroy; with xen-blkback loaded and without.
+#
+# Seen to fail with: a script that does not unbind the device; one that does not start a server.
+page=/lab/taptools-xl.5
+disk_line=$(sed -n "s/^disk = .*script=block-taptools.*/&/p" "$page")
+attach_line=$(sed -n 's/^# \(xl block-attach .*\)/\1/p' "$page")
+detach_line=$(sed -n 's/^# \(xl block-detach .*\)/\1/p' "$page")
+serve_line=$(sed -n 's/^# tap-serve \(--all --kind vbd\)$/\1/p' "$page")
+[[ -n $disk_line && -n $attach_line && -n $detach_line && -n $serve_line ]]
+
+# Writes in the guest, looks in dom0.
+write_to()
+{
+	guest web1 "dd if=/dev/urandom of=/run/block bs=4k count=8 && dd if=/run/block of=/dev/$1 oflag=direct bs=4k && sha256sum </run/block" >/run/sum
+	head -c 32768 "$2" | sha256sum | cmp - /run/sum
+}
+
+rebooted()
+{
+	local id
+
+	id=$(xl domid web1 2>/dev/null) && [[ $id != "${domid[web1]}" ]]
+}
+
+no_servers()
+{
+	[[ -z $(pidof tap-serve) ]]
+}
+
+try_all()
+{
+	truncate -s 32M /srv/web1.img /srv/second.img
+	guest_create web1 "$disk_line" 'on_reboot="restart"'
+	guest_unpause web1
+	guest_device web1 xvda
+	write_to xvda /srv/web1.img
+	[[ $(tap-attach -lJ web1 | jq '.items[0] | .kind == "vbd" and .server > 0') == true ]]
+	passed "$1: a disk of xl create"
+
+	eval "$attach_line"
+	guest_device web1 xvdb
+	write_to xvdb /srv/second.img
+	passed "$1: a disk of xl block-attach"
+
+	if tap-attach -d web1/xvdb; then
+		fail 'tap-attach -d took a disk of libxl'
+	fi
+	eval "$detach_line"
+	guest_device_gone web1 xvdb
+	node_gone "/local/domain/0/backend/vbd/${domid[web1]}/51728"
+	passed "$1: xl block-detach"
+
+	guest_begin web1 'reboot -f'
+	wait_until 60 @introduceDomain rebooted
+	domid[web1]=$(xl domid web1)
+	guest_is_up web1
+	guest_device web1 xvda
+	write_to xvda /srv/web1.img
+	passed "$1: the disk is there again after a reboot from inside"
+
+	xl destroy web1
+	wait_until 30 @releaseDomain no_domains
+	no_backends
+	passed "$1: xl destroy leaves no node"
+}
+
+modprobe xen-blkback
+try_all 'with xen-blkback'
+wait_until 20 @releaseDomain no_servers
+passed 'with xen-blkback: the servers of the disks ended with them'
+remove_module xen-blkback
+
+# shellcheck disable=SC2086 # as the page has it
+serve ${serve_line#--all }
+try_all 'without xen-blkback'
+serve_stop
+
+disk_line=$(sed -n "s/^disk = .*backendtype=tap.*/&/p" "$page")
+if xl create -N -n /dev/null "name=\"x\"" "kernel=\"/lab/vmlinuz\"" "$disk_line" 2>&1 | grep -q 'unknown value'; then
+	skipped 'backendtype=tap: this release of libxl does not know it'
+else
+	serve --kind vbd3
+	truncate -s 32M /srv/web1.img
+	guest_create web1 "$disk_line"
+	guest_unpause web1
+	guest_device web1 xvda
+	write_to xvda /srv/web1.img
+	passed 'a disk with backendtype=tap'
+	xl destroy web1
+fi
