@@ -157,7 +157,7 @@ guest_unpause()
 
 guest_is_up()
 {
-	wait_until 90 "/local/domain/${domid[$1]}/data" \
+	wait_until $((90 * ${SLOW:-1})) "/local/domain/${domid[$1]}/data" \
 		node_is "/local/domain/${domid[$1]}/data/done" 'boot 0' ||
 		fail "guest $1 does not come up: $(tail -n 3 "/var/log/xen/guest-$1.log" | tr '\n' ' ')"
 	# A guest that came up anew counts anew.
@@ -182,7 +182,7 @@ guest_end()
 {
 	local data=/local/domain/${domid[$1]}/data status
 
-	if ! wait_until "${2-120}" "$data/done" node_is "$data/done" "$last_command *"; then
+	if ! wait_until "${2-$((120 * ${SLOW:-1}))}" "$data/done" node_is "$data/done" "$last_command *"; then
 		echo "guest $1 did not finish" >>/run/why
 		return 1
 	fi
@@ -194,7 +194,7 @@ guest_end()
 guest()
 {
 	guest_begin "$1" "$2"
-	guest_end "$1" "${3-120}"
+	guest_end "$1" "${3-$((120 * ${SLOW:-1}))}"
 }
 
 # Waits inside the guest until its device appears; the guest's own udev would do that.
@@ -234,7 +234,7 @@ disk_connected()
 {
 	local back=/local/domain/0/backend/${3-tap}/${domid[$1]}/$2
 
-	wait_until 60 "$back/state" node_is "$back/state" 4
+	wait_until $((60 * ${SLOW:-1})) "$back/state" node_is "$back/state" 4
 }
 
 attach()

@@ -70,6 +70,7 @@ run_scenario()
 		return
 	}
 	limit=$(sed -n 's/^# limit: \([0-9]*\)$/\1/p' "$file")
+	limit=$((limit * ${SLOW:-1}))
 	ports_before=$(ports)
 	report "begin $scenario $limit"
 	# shellcheck disable=SC2016 # for the inner shell

@@ -4,7 +4,7 @@
 # A guest is destroyed with I/O in flight, and one crashes; nothing of theirs is left.
 #
 # Seen to fail with: a server that does not unmap at disconnect (the domain stays, dying).
-for path in map copy; do
+for path in copy map persistent; do
 	serve "--data-path=$path"
 	truncate -s 64M /srv/web1.img
 	for ending in 'xl destroy web1' 'guest_begin web1 "echo c >/proc/sysrq-trigger"' 'guest_begin web1 "reboot -f"'; do

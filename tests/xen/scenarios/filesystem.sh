@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# limit: 300
-# A disk that the guest finds at boot carries a file system, over both data paths.
+# limit: 240
+# A disk that the guest finds at boot carries a file system, over each data path.
 #
 # Seen to fail with: a server that answers writes without doing them; one that swaps two pages of a write.
-for path in map copy; do
+for path in copy map persistent; do
 	serve "--data-path=$path"
 	truncate -s 128M /srv/web1.img
 	guest_create web1

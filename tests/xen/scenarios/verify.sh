@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # limit: 300
-# fio in the guest writes mixed sizes at several depths and checks each block, over both data paths.
+# fio in the guest writes mixed sizes at several depths and checks each block, over each data path.
 #
 # Seen to fail with: a server that swaps two pages of a write; one that drops the last sector.
-for path in map copy; do
+for path in copy map persistent; do
 	serve "--data-path=$path"
 	truncate -s 96M /srv/web1.img
 	guest_create web1
