@@ -268,6 +268,7 @@ static int begin(struct backend *backend, struct err *e)
 	struct store *store = backend->host->store;
 	enum xenbus_state back = xenbus_state(store, backend->disk.backend);
 	enum xenbus_state front = xenbus_state(store, backend->disk.frontend);
+	bool online;
 
 	if (back == XENBUS_GONE)
 		return err_set(e, -ENOENT, TAP_EXIT_NONE, "no such disk");
@@ -275,7 +276,7 @@ static int begin(struct backend *backend, struct err *e)
 		return backend_resume(backend, e);
 	/* What stands there may be another backend's offer: the kernel's, which was unbound. */
 	if (front == XENBUS_INITIALISING && back == XENBUS_INITWAIT &&
-	    backend_is_online(store, &backend->disk))
+	    !backend_read_online(store, &backend->disk, &online) && online)
 		offer_disk(backend);
 	backend_step(backend);
 	return 0;
