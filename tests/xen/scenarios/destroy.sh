@@ -3,7 +3,7 @@
 # limit: 240
 # A guest is destroyed with I/O in flight, and one crashes; nothing of theirs is left.
 #
-# Seen to fail with: a server that does not unmap at disconnect (the domain stays, dying).
+# Has to fail with (not tried yet): a server that does not unmap at disconnect (the domain stays, dying).
 for path in copy map persistent; do
 	serve "--data-path=$path"
 	truncate -s 64M /srv/web1.img

@@ -3,7 +3,7 @@
 # limit: 240
 # A disk that the guest finds at boot carries a file system, over each data path.
 #
-# Seen to fail with: a server that answers writes without doing them; one that swaps two pages of a write.
+# Has to fail with (not tried yet): a server that answers writes without doing them; one that swaps two pages of a write.
 for path in copy map persistent; do
 	serve "--data-path=$path"
 	truncate -s 128M /srv/web1.img

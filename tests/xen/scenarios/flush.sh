@@ -3,7 +3,7 @@
 # limit: 120
 # Each fsync of the guest arrives as a flush.
 #
-# Seen to fail with: feature-flush-cache written as 0.
+# Has to fail with (not tried yet): feature-flush-cache written as 0.
 serve
 truncate -s 32M /srv/web1.img
 guest_create web1

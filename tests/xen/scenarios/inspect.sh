@@ -3,7 +3,7 @@
 # limit: 400
 # tap-ring, tap-map and tap-stat on a disk served by tap-serve, by xen-blkback and by QEMU, busy and at rest.
 #
-# Seen to fail with: a ring decoded with the strides of the other ABI; an index read from a copy taken before.
+# Has to fail with (not tried yet): a ring decoded with the strides of the other ABI; an index read from a copy taken before.
 start_on()
 {
 	case $1 in

@@ -4,7 +4,7 @@
 # A guest with two processors takes two queues, one that is told to takes larger rings, and indirect requests
 # make them carry more.
 #
-# Seen to fail with: a server that takes queue 1's ring for queue 0's.
+# Has to fail with (not tried yet): a server that takes queue 1's ring for queue 0's.
 serve
 truncate -s 64M /srv/web1.img
 guest_create web1 'vcpus=2' 'cmdline="console=hvc0 quiet panic=1 xen_blkfront.max_ring_page_order=2"'

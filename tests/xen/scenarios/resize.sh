@@ -3,7 +3,7 @@
 # limit: 150
 # An image grows under a mounted file system.
 #
-# Seen to fail with: a server that writes `sectors` without writing `state` again.
+# Has to fail with (not tried yet): a server that writes `sectors` without writing `state` again.
 serve
 truncate -s 32M /srv/web1.img
 guest_create web1

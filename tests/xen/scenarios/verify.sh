@@ -3,7 +3,7 @@
 # limit: 300
 # fio in the guest writes mixed sizes at several depths and checks each block, over each data path.
 #
-# Seen to fail with: a server that swaps two pages of a write; one that drops the last sector.
+# Has to fail with (not tried yet): a server that swaps two pages of a write; one that drops the last sector.
 for path in copy map persistent; do
 	serve "--data-path=$path"
 	truncate -s 96M /srv/web1.img
