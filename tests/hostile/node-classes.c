@@ -187,9 +187,10 @@ static void directory_removed(struct hostile *h)
 {
 	struct request request = hostile_request(h, REQUEST_READ, 11);
 
+	/* Before: what is pushed later need not be fetched any more. */
 	hostile_ask(h, &request, REQUEST_FINE);
-	need(!store_remove(h->store, XBT_NULL, h->disk.frontend), "cannot remove the directory");
 	hostile_settle(h);
+	need(!store_remove(h->store, XBT_NULL, h->disk.frontend), "cannot remove the directory");
 	hostile_await(h, XENBUS_CLOSED);
 	h->gone = true;
 }
