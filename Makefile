@@ -22,6 +22,7 @@ LIBDIR	?= $(PREFIX)/lib/taptools
 MANDIR	?= $(PREFIX)/share/man
 BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR  ?= $(PREFIX)/share/zsh/site-functions
+SCRIPTDIR ?= /etc/xen/scripts
 FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 PKG_CONFIG ?= pkg-config
 CFLAGS	?= -O2 -g
@@ -233,6 +234,7 @@ install: all
 	install -m 644 completions/bash/* $(DESTDIR)$(BASHCOMPDIR)
 	install -m 644 completions/zsh/* $(DESTDIR)$(ZSHCOMPDIR)
 	install -m 644 completions/fish/* $(DESTDIR)$(FISHCOMPDIR)
+	install -D -m 755 cmd/block-taptools $(DESTDIR)$(SCRIPTDIR)/block-taptools
 
 clean:
 	rm -rf $(B)

@@ -176,11 +176,11 @@ static void start_queues(struct backend *backend, const struct front_offer *offe
 {
 	backend->offer = *offer;
 	barrier_reset(&backend->barrier, backend->queue, backend->queues);
-	for (unsigned i = 0; i < backend->queues; i++)
-		queue_start(backend->queue[i]);
 	backend->stats->queues = backend->queues;
 	backend->stats->connected = 1;
-	backend->stats->stopped_clean = 0;
+	backend->stats->stopped_clean = 0; /* before a request can be taken */
+	for (unsigned i = 0; i < backend->queues; i++)
+		queue_start(backend->queue[i]);
 }
 
 static void fail(struct backend *backend, const struct err *e)

@@ -69,9 +69,8 @@ struct queue {
 	struct iovec *iovs;
 	struct request_segment *indirects;
 	struct slot *barrier; /* fetched and waiting, or running; not in in_flight while it waits */
-	bool barrier_running;
-	bool masked;  /* an event was taken and the port not yet rearmed */
-	bool holding; /* orders.hold as of the last look, and orders.holds */
+	bool masked;	      /* an event was taken and the port not yet rearmed */
+	bool holding;	      /* orders.hold as of the last look, and orders.holds */
 	unsigned hold_seen;
 	bool stopped;  /* no more fetching, by queue_stop() or because the ring broke */
 	int broke;     /* why, when nobody asked for it: a negative errno */

@@ -82,7 +82,6 @@ static void answer(struct queue *queue, struct slot *slot, int result, uint64_t 
 	stats->in_flight--;
 	if (slot == queue->barrier) {
 		queue->barrier = NULL;
-		queue->barrier_running = false;
 		queue_tell(queue, NEWS_BARRIER_DONE);
 	}
 }
@@ -397,7 +396,6 @@ void queue_turn_barrier(struct queue *queue)
 {
 	struct slot *slot = queue->barrier;
 
-	queue->barrier_running = true;
 	start_batch(queue, &slot, 1);
 	push(queue);
 }

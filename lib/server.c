@@ -63,8 +63,8 @@ unsigned server_disks(const struct server *server)
 	const struct served *served;
 	unsigned n = 0;
 
-	LIST_FOREACH(served, &server->disks, entry)
-	n += served->backend != NULL;
+	LIST_FOREACH (served, &server->disks, entry)
+		n += served->backend != NULL;
 	return n;
 }
 
@@ -74,8 +74,7 @@ int server_each(const struct server *server, int (*each)(const struct disk *disk
 	const struct served *served;
 	int ret = 0;
 
-	LIST_FOREACH(served, &server->disks, entry)
-	{
+	LIST_FOREACH (served, &server->disks, entry) {
 		if (served->backend)
 			ret = each(&served->disk, opaque);
 		if (ret)
@@ -88,9 +87,9 @@ static struct served *find_disk(struct server *server, const struct disk *disk)
 {
 	struct served *served;
 
-	LIST_FOREACH(served, &server->disks, entry)
-	if (!strcmp(served->disk.backend, disk->backend))
-		return served;
+	LIST_FOREACH (served, &server->disks, entry)
+		if (!strcmp(served->disk.backend, disk->backend))
+			return served;
 	return NULL;
 }
 
@@ -232,8 +231,7 @@ static void something_changed(struct server *server, const char *path)
 {
 	struct served *served;
 
-	LIST_FOREACH(served, &server->disks, entry)
-	{
+	LIST_FOREACH (served, &server->disks, entry) {
 		size_t length = strlen(served->disk.backend);
 
 		if (strncmp(path, served->disk.backend, length) ||
@@ -250,9 +248,9 @@ static void mark_due(struct server *server, const char *token)
 {
 	struct served *served;
 
-	LIST_FOREACH(served, &server->disks, entry)
-	if (!strcmp(served->token, token))
-		served->due = true;
+	LIST_FOREACH (served, &server->disks, entry)
+		if (!strcmp(served->token, token))
+			served->due = true;
 }
 
 /* Returns 1 when more events may wait, 0 when none do, or a negative errno. */
@@ -328,8 +326,7 @@ static void retry_ready(struct loop_source *source, uint32_t events)
 		store_lost(server, -EIO);
 		return;
 	}
-	LIST_FOREACH(served, &server->disks, entry)
-	{
+	LIST_FOREACH (served, &server->disks, entry) {
 		served->due = true;
 		if (served->backend)
 			backend_rewatch(served->backend);
@@ -482,9 +479,9 @@ void server_stop(struct server *server)
 	struct served *served;
 
 	server->stopping = true;
-	LIST_FOREACH(served, &server->disks, entry)
-	if (served->backend)
-		backend_stop(served->backend);
+	LIST_FOREACH (served, &server->disks, entry)
+		if (served->backend)
+			backend_stop(served->backend);
 	loop_defer(server->loop, &server->step);
 }
 
@@ -492,6 +489,10 @@ void server_close(struct server *server)
 {
 	if (!server)
 		return;
+	/* Left because of an error: what the queues have taken is answered all the same. */
+	server_stop(server);
+	if (server_disks(server))
+		loop_run(server->loop);
 	while (!LIST_EMPTY(&server->disks))
 		forget(LIST_FIRST(&server->disks));
 	loop_remove(server->loop, &server->store_source);

@@ -59,6 +59,7 @@ int server_run(struct server *server, struct err *e);
  * server. */
 void server_stop(struct server *server);
 
+/** Stops in order first, if disks are still served. NULL is fine. */
 void server_close(struct server *server);
 
 #endif

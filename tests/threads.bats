@@ -49,6 +49,24 @@ load helper
 	grep -q 'no difference' verify.out
 }
 
+@test "a server that leaves because of an error answers what it took, and the next one goes on" {
+	make_image 8M
+	attach
+	serve
+	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >verify.out &
+	guest=$!
+	wait_for_node /local/domain/1/device/vbd/51712/state 4
+	stop "$SERVER"
+	for threads in 1 2 4; do
+		try tap-serve --threads "$threads" "$DISK" web1/xvdq
+		status_is 3
+		stderr_has 'left Connected'
+	done
+	serve --threads 2 "$DISK"
+	wait "$guest"
+	grep -q 'no difference' verify.out
+}
+
 @test "a resize reaches the thread that serves" {
 	make_image 1M
 	attach
