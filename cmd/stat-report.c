@@ -321,8 +321,10 @@ static int add_item(const struct stat_row *row, struct json_object *envelope)
 	bad |= json_set_number(item, "taken_ns", now->taken_ns);
 	if (now->source != SAMPLE_NOTHING)
 		bad |= json_set_number(item, "in_flight", now->in_flight);
-	if (now->source == SAMPLE_STATS)
+	if (now->source == SAMPLE_STATS) {
+		bad |= json_set_number(item, "broken_rings", now->breaks);
 		bad |= add_counters(&now->total, item);
+	}
 	if (now->source == SAMPLE_RING)
 		bad |= add_rings(now, item);
 	if (delta.known) {

@@ -29,6 +29,7 @@ static void take_stats(const struct inspection *in, struct sample *out)
 	out->start_ns = stats->start_ns;
 	stats_sum(stats, &out->total);
 	out->in_flight = out->total.in_flight;
+	out->breaks = stats->breaks;
 	if (!in->server)
 		out->state = stats->stopped_clean ? "stopped" : "died";
 	else if (stats->connected)

@@ -39,6 +39,7 @@ struct sample {
 	/* SAMPLE_STATS */
 	uint64_t start_ns;
 	struct stats_queue total;
+	uint32_t breaks; /* rings that were stopped: their indices were impossible */
 
 	/* SAMPLE_RING */
 	unsigned rings;

@@ -85,6 +85,8 @@ attack_paths()
 
 @test "req_prod far ahead: the ring is stopped, and good again after a reconnect" {
 	attack req_prod-far-ahead
+	[[ $(tap-stat -J web1/xvda | jq '.items[0].broken_rings') -ge 5 ]]
+	[[ $(tap-stat -J web2/xvda | jq '.items[0].broken_rings') -eq 0 ]]
 }
 
 @test "req_prod behind what was answered: the same" {
