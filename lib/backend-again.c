@@ -49,8 +49,8 @@ void backend_store_failed(struct backend *backend, int ret, const char *what)
 {
 	xenbus_set_error(backend->host->store, backend->disk.backend, "cannot %s: %s", what,
 			 strerror(-ret));
-	log_guest(backend->host->log, &backend->limit, backend->disk.name, "cannot %s: %s", what,
-		  strerror(-ret));
+	log_guest(backend->host->log, &backend->account->log_limit, backend->disk.name,
+		  "cannot %s: %s", what, strerror(-ret));
 	look_again(backend);
 }
 

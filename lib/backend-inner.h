@@ -7,6 +7,7 @@
 #ifndef TAP_BACKEND_INNER_H
 #define TAP_BACKEND_INNER_H
 
+#include "account.h"
 #include "backend-nodes.h"
 #include "backend.h"
 #include "barrier.h"
@@ -38,7 +39,7 @@ struct backend {
 	bool watching, ended;
 	struct loop_source again; /* a timer, once one was needed; see backend_store_failed() */
 	unsigned again_times;	  /* in a row */
-	struct log_limit limit;
+	struct account *account;
 };
 
 /** The device is done with: the host is told, once. */

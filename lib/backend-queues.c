@@ -27,7 +27,8 @@ static void finish_drain(struct backend *backend)
 	backend->stats->stopped_clean = 1;
 	close_queues(backend);
 	if (was_connected && backend->after != AFTER_STOP)
-		log_guest(backend->host->log, &backend->limit, backend->disk.name, "disconnected");
+		log_guest(backend->host->log, &backend->account->log_limit, backend->disk.name,
+			  "disconnected");
 	switch (backend->after) {
 	case AFTER_RECONNECT:
 		backend_step(backend);
@@ -87,7 +88,7 @@ static void queue_broken(struct queue *queue, int why, void *opaque)
 		snprintf(reason, sizeof(reason), "cannot use the event channel: %s",
 			 strerror(-why));
 	xenbus_set_error(backend->host->store, backend->disk.backend, "%s: ring stopped", reason);
-	log_guest(backend->host->log, &backend->limit, backend->disk.name,
+	log_guest(backend->host->log, &backend->account->log_limit, backend->disk.name,
 		  "%s: ring stopped until it reconnects", reason);
 }
 
@@ -186,7 +187,8 @@ static void start_queues(struct backend *backend, const struct front_offer *offe
 static void fail(struct backend *backend, const struct err *e)
 {
 	xenbus_set_error(backend->host->store, backend->disk.backend, "%s", e->what);
-	log_guest(backend->host->log, &backend->limit, backend->disk.name, "%s", e->what);
+	log_guest(backend->host->log, &backend->account->log_limit, backend->disk.name, "%s",
+		  e->what);
 }
 
 void backend_connect(struct backend *backend)
@@ -213,7 +215,7 @@ void backend_connect(struct backend *backend)
 		backend_drain(backend, AFTER_CLOSED);
 		return;
 	}
-	log_guest(backend->host->log, &backend->limit, backend->disk.name,
+	log_guest(backend->host->log, &backend->account->log_limit, backend->disk.name,
 		  "connected: %s, %u slots", ring_abi_name(offer.abi), backend->stats->slots);
 }
 

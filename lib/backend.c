@@ -317,7 +317,10 @@ int backend_open(struct backend **out, const struct backend_host *host, const st
 	backend->host = host;
 	backend->disk = *disk;
 	snprintf(backend->token, sizeof(backend->token), "%s", token);
-	ret = open_parts(backend, e);
+	backend->claim_fd = -1;
+	backend->account = account_get(host->accounts, disk->domid);
+	ret = backend->account ? open_parts(backend, e)
+			       : err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "out of memory");
 	if (ret < 0) {
 		if (backend->claim_fd >= 0) /* else it is somebody else's to speak of */
 			xenbus_set_error(host->store, disk->backend, "%s", e->what);
@@ -355,5 +358,6 @@ void backend_close(struct backend *backend)
 	stats_unmap(backend->stats);
 	if (backend->claim_fd >= 0)
 		rundir_release(&backend->disk, backend->claim_fd);
+	account_put(backend->account);
 	free(backend);
 }

@@ -28,12 +28,14 @@
 #include "xenbus.h"
 
 struct backend;
+struct accounts;
 
 /** What all backends of a server share. The server fills it and keeps it for as long as they live.
  */
 struct backend_host {
 	struct store *store;
-	struct loop *loop;			 /* of the control thread */
+	struct loop *loop; /* of the control thread */
+	struct accounts *accounts;
 	struct loop *(*pick_loop)(void *opaque); /* where the next queue is to be served */
 	const struct log *log;
 	enum data_path data_path;

@@ -9,6 +9,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "backend-nodes.h"
 #include "backend.h"
 #include "num.h"
@@ -41,6 +42,7 @@ struct server {
 	unsigned n_workers, next_worker;
 	struct loop_source store_source;
 	struct loop_task step;
+	struct accounts accounts;
 	LIST_HEAD(, served) disks;
 	uint64_t next_token;
 	bool all, rescan, stopping;
@@ -437,6 +439,7 @@ int server_open(struct server **out, const struct server_options *options, struc
 	server->host = (struct backend_host){
 		.store = server->store,
 		.loop = server->loop,
+		.accounts = &server->accounts,
 		.log = options->log,
 		.data_path = options->data_path,
 		.keep_pages = options->keep_pages,
