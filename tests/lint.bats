@@ -20,7 +20,7 @@ sources()
 	# Words have defaults for all arguments (2119, 2120), scripts to be run in the guest are quoted (2016),
 	# bats sets variables (2153, 2154) and makes subshells (2030, 2031); 2001, 2002 are taste.
 	shellcheck -x -e SC2119,SC2120,SC2016,SC2153,SC2154,SC2030,SC2031,SC2001,SC2002 \
-		tests/*.bats tests/helper.bash
+		tests/*.bats tests/hostile/*.bats tests/helper.bash
 }
 
 @test "clang-format" {
