@@ -15,7 +15,7 @@ guest web1 'fio --name=busy --filename=/dev/xvda --rw=randrw --direct=1 --ioengi
 for ((i = 1; i <= 20; i++)); do
 	[[ $(attach --wait web1/xvdb /srv/second.img) == web1/xvdb ]]
 	guest_device web1 xvdb
-	guest web1 "dd if=/dev/urandom of=/run/block bs=4k count=16 && dd if=/run/block of=/dev/xvdb bs=4k seek=$((i * 16)) oflag=direct && sha256sum </run/block" >/run/sum
+	guest web1 "dd if=/dev/urandom of=/run/block bs=4k count=16 status=none && dd if=/run/block of=/dev/xvdb bs=4k seek=$((i * 16)) oflag=direct status=none && sha256sum </run/block" >/run/sum
 	tap-attach -d web1/xvdb
 	dd if=/srv/second.img bs=4k skip=$((i * 16)) count=16 status=none | sha256sum | cmp - /run/sum
 	guest_device_gone web1 xvdb

@@ -15,7 +15,7 @@ serve_line=$(sed -n 's/^# tap-serve \(--all --kind vbd\)$/\1/p' "$page")
 # Writes in the guest, looks in dom0.
 write_to()
 {
-	guest web1 "dd if=/dev/urandom of=/run/block bs=4k count=8 && dd if=/run/block of=/dev/$1 oflag=direct bs=4k && sha256sum </run/block" >/run/sum
+	guest web1 "dd if=/dev/urandom of=/run/block bs=4k count=8 status=none && dd if=/run/block of=/dev/$1 oflag=direct bs=4k status=none && sha256sum </run/block" >/run/sum
 	head -c 32768 "$2" | sha256sum | cmp - /run/sum
 }
 
