@@ -122,6 +122,7 @@ static int open_bench(struct bench *bench, struct err *e)
 	const struct front_facts *facts = front_facts(job->front);
 	uint64_t range = job->range_bytes, disk_bytes = front_disk_bytes(job);
 	size_t buffers_bytes = (size_t)job->iodepth * job->block_bytes;
+	int ret;
 
 	if (!range || range > disk_bytes)
 		range = disk_bytes;
@@ -135,8 +136,9 @@ static int open_bench(struct bench *bench, struct err *e)
 		return err_set(e, -EINVAL, TAP_EXIT_USAGE,
 			       "%" PRIu64 " bytes hold no block of %" PRIu64, range,
 			       job->block_bytes);
-	if (may_write(job->rw) && facts->read_only)
-		return err_set(e, -EROFS, TAP_EXIT_DENIED, "the disk is read-only");
+	ret = may_write(job->rw) ? front_may_write(job, e) : 0;
+	if (ret)
+		return ret;
 	bench->random = now_ns() | 1;
 	bench->ops = calloc(job->iodepth, sizeof(*bench->ops));
 	bench->buffers = malloc(buffers_bytes);

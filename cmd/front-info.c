@@ -135,6 +135,13 @@ int front_barrier(struct front_job *job, struct err *e)
 	return front_do(job->front, REQUEST_WRITE_BARRIER, 0, NULL, 0, e);
 }
 
+int front_may_write(const struct front_job *job, struct err *e)
+{
+	if (!front_facts(job->front)->read_only || job->force)
+		return 0;
+	return err_set(e, -EROFS, TAP_EXIT_DENIED, "the disk is read-only");
+}
+
 int front_offers(const struct front_job *job, struct err *e)
 {
 	const struct front_facts *facts = front_facts(job->front);
@@ -177,8 +184,8 @@ int front_discard(struct front_job *job, struct err *e)
 	struct front_op op = {.operation = REQUEST_DISCARD, .secure = job->secure}, *done = NULL;
 	int ret = front_extent(job, e);
 
-	if (!ret && front_facts(job->front)->read_only)
-		ret = err_set(e, -EROFS, TAP_EXIT_DENIED, "the disk is read-only");
+	if (!ret)
+		ret = front_may_write(job, e);
 	if (!ret && !front_facts(job->front)->discard)
 		ret = not_offered("discard", e);
 	if (!ret)

@@ -30,6 +30,7 @@ struct front_job {
 	uint64_t offset_bytes, length_bytes; /* UINT64_MAX: to the end of the disk */
 	const char *input, *output;	     /* NULL: the standard streams */
 	unsigned iodepth;
+	bool force;
 	struct json_object *envelope; /* for -J: the command adds its item; else NULL */
 
 	/* verify */
@@ -70,6 +71,9 @@ int front_hold(struct front_job *job, struct err *e);
 /** offset_bytes and length_bytes against the disk, now that its size is known: exit 2. A length to
  * the end becomes a number. */
 int front_extent(struct front_job *job, struct err *e);
+
+/** May the disk be written, or is it to be tried all the same? Exit 6. */
+int front_may_write(const struct front_job *job, struct err *e);
 
 /** Is all offered that the options of verify and discard ask for? Exit 7. */
 int front_offers(const struct front_job *job, struct err *e);

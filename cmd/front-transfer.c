@@ -296,8 +296,8 @@ int front_write(struct front_job *job, struct err *e)
 	uint64_t total_bytes;
 	int ret = front_extent(job, e);
 
-	if (!ret && front_facts(job->front)->read_only)
-		ret = err_set(e, -EROFS, TAP_EXIT_DENIED, "the disk is read-only");
+	if (!ret)
+		ret = front_may_write(job, e);
 	if (ret)
 		return ret;
 	if (job->input)

@@ -44,7 +44,8 @@ enum {
 	KEY_PERSISTENT,
 	KEY_TIMEOUT,
 	KEY_READY_FD,
-	KEY_BUSY
+	KEY_BUSY,
+	KEY_FORCE
 };
 
 #define RW_WORDS       "read write randread randwrite randrw"
@@ -113,6 +114,9 @@ static const struct option_row options[] = {
 	 "Let verify discard as well. What was discarded must read as 'zeros', or as 'any': zeros "
 	 "or what was there before.",
 	 OPT_COMPLETE_WORDS, DISCARDS_WORDS},
+	{KEY_FORCE, "force", NULL,
+	 "Send writes to a disk that is read-only all the same: to see its backend refuse them.",
+	 OPT_COMPLETE_NONE, NULL},
 	{KEY_SECURE, "secure", NULL, "Make discard a secure one.", OPT_COMPLETE_NONE, NULL},
 	{KEY_FRESH, "fresh-grants", NULL,
 	 "Grant pages anew for each request and end the grants at its answer, as a guest does "
@@ -327,6 +331,9 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 			return ret;
 		job->discards = ret ? DISCARDS_ANY : DISCARDS_ZEROS;
 		return 0;
+	case KEY_FORCE:
+		job->force = true;
+		break;
 	case KEY_SECURE:
 		job->secure = true;
 		break;

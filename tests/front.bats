@@ -40,6 +40,10 @@ attach_and_serve()
 	try front write -i disk.img xvda 0
 	status_is 6
 	stderr_is 'tap-front: xvda: the disk is read-only'
+	try front write --force -i disk.img xvda 0
+	status_is 7
+	json=$(tap-stat -J "$DISK")
+	[[ $(jq '.items[0].faults."read-only"' <<<"$json") -ge 1 ]]
 	try front bench --rw randwrite --ops 1 xvda
 	status_is 6
 	try front -J verify --ops 500 xvda

@@ -50,6 +50,7 @@ complete -c tap-front -l states -x -a 'linux uefi boot' -d 'How to go through th
 complete -c tap-front -l barriers -d 'Let verify write barriers as well, empty and with data'
 complete -c tap-front -l flush-data -d 'Let verify send flushes that carry data as well'
 complete -c tap-front -l discards -x -a 'zeros any' -d 'Let verify discard as well'
+complete -c tap-front -l force -d 'Send writes to a disk that is read-only all the same: to see its backend refuse them'
 complete -c tap-front -l secure -d 'Make discard a secure one'
 complete -c tap-front -l fresh-grants -d 'Grant pages anew for each request and end the grants at its answer, as a guest does without persistent grants'
 complete -c tap-front -l persistent -d 'Tell the backend that the pool\'s pages stay granted, so that it may keep them mapped'

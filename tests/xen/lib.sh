@@ -262,6 +262,12 @@ wait_busy()
 	return 1
 }
 
+# same_text FILE: standard input is what a guest said in FILE, apart from the last newline.
+same_text()
+{
+	[[ $(cat) == "$(<"$1")" ]]
+}
+
 # same_files DIR IN: each file below DIR is the same below IN, apart from depmod's.
 same_files()
 {

@@ -23,7 +23,7 @@ passed "a write by the guest's kernel fails"
 
 # The kernel itself kept that write back. A guest of another kind sends it.
 guest web1 'echo vbd-51712 >/sys/bus/xen/drivers/vbd/unbind'
-if guest web1 'dd if=/dev/zero bs=4k count=1 | tap-front write 51712 0'; then
+if guest web1 'dd if=/dev/zero bs=4k count=1 | tap-front write --force 51712 0'; then
 	fail 'a request to write was answered with success'
 fi
 counter web1/xvda '.items[0].faults."read-only"' | grep -x '[1-9]'

@@ -16,7 +16,7 @@ serve_line=$(sed -n 's/^# tap-serve \(--all --kind vbd\)$/\1/p' "$page")
 write_to()
 {
 	guest web1 "dd if=/dev/urandom of=/run/block bs=4k count=8 status=none && dd if=/run/block of=/dev/$1 oflag=direct bs=4k status=none && sha256sum </run/block" >/run/sum
-	head -c 32768 "$2" | sha256sum | cmp - /run/sum
+	head -c 32768 "$2" | sha256sum | same_text /run/sum
 }
 
 rebooted()
