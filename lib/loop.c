@@ -4,11 +4,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "loop.h"
+#include "msg.h"
 
 #define EVENTS_MAX 64
+#define NS_PER_S   1000000000u
 
 struct loop {
 	int epoll_fd;
@@ -16,6 +19,9 @@ struct loop {
 	/* Tasks put off, and those that run now. */
 	struct loop_task *due, **due_end;
 	struct loop_task *running;
+	/* Tasks that wait for their time, the next one first. */
+	struct loop_task *waiting;
+	struct loop_source timer;
 	/* What this turn took from epoll; loop_remove() blanks what must not be called any more. */
 	struct epoll_event events[EVENTS_MAX];
 	int event_count;
@@ -69,6 +75,30 @@ static void posts_ready(struct loop_source *source, uint32_t events)
 		task->run(task);
 }
 
+/* No time stops the timer; one that has passed is as soon as can be said. */
+static void set_timer(struct loop *loop)
+{
+	struct itimerspec when = {0};
+
+	if (loop->waiting) {
+		when.it_value.tv_sec = (time_t)(loop->waiting->at_ns / NS_PER_S);
+		when.it_value.tv_nsec = (long)(loop->waiting->at_ns % NS_PER_S) | 1;
+	}
+	timerfd_settime(loop->timer.fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void timer_ready(struct loop_source *source, uint32_t events)
+{
+	struct loop *loop = source->owner;
+	uint64_t times, now = now_ns();
+
+	if (read(source->fd, &times, sizeof(times)) < 0)
+		return;
+	while (loop->waiting && loop->waiting->at_ns <= now)
+		loop_defer(loop, loop->waiting);
+	set_timer(loop);
+}
+
 int loop_open(struct loop **out)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -82,11 +112,17 @@ int loop_open(struct loop **out)
 	pthread_cond_init(&loop->post_done, NULL);
 	loop->post_source = (struct loop_source){
 		.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = posts_ready, .owner = loop};
+	loop->timer = (struct loop_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+		.ready = timer_ready,
+		.owner = loop};
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0 || loop->post_source.fd < 0)
+	if (loop->epoll_fd < 0 || loop->post_source.fd < 0 || loop->timer.fd < 0)
 		ret = -errno;
 	if (!ret)
 		ret = loop_add(loop, &loop->post_source, EPOLLIN);
+	if (!ret)
+		ret = loop_add(loop, &loop->timer, EPOLLIN);
 	if (ret) {
 		loop_close(loop);
 		return ret;
@@ -101,6 +137,8 @@ void loop_close(struct loop *loop)
 		return;
 	if (loop->post_source.fd >= 0)
 		close(loop->post_source.fd);
+	if (loop->timer.fd >= 0)
+		close(loop->timer.fd);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
 	pthread_cond_destroy(&loop->post_done);
@@ -162,18 +200,44 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 	}
 }
 
+/* The timer stays as it is: to find nothing to do is no harm. */
+static void stop_waiting(struct loop *loop, struct loop_task *task)
+{
+	if (task->waits)
+		unlink_task(&loop->waiting, task);
+	task->waits = false;
+}
+
 void loop_defer(struct loop *loop, struct loop_task *task)
 {
 	if (task->due)
 		return;
+	stop_waiting(loop, task);
 	task->due = true;
 	task->next = NULL;
 	*loop->due_end = task;
 	loop->due_end = &task->next;
 }
 
+void loop_defer_until(struct loop *loop, struct loop_task *task, uint64_t at_ns)
+{
+	struct loop_task **at = &loop->waiting;
+
+	if (task->due || task->waits)
+		return;
+	task->waits = true;
+	task->at_ns = at_ns;
+	while (*at && (*at)->at_ns <= at_ns)
+		at = &(*at)->next;
+	task->next = *at;
+	*at = task;
+	if (loop->waiting == task)
+		set_timer(loop);
+}
+
 void loop_cancel(struct loop *loop, struct loop_task *task)
 {
+	stop_waiting(loop, task);
 	if (!task->due)
 		return;
 	task->due = false;

@@ -36,7 +36,8 @@ struct loop_task {
 	void (*run)(struct loop_task *task);
 	void *owner;
 	struct loop_task *next;
-	bool due, posted;
+	bool due, posted, waits;
+	uint64_t at_ns;
 };
 
 /**
@@ -46,7 +47,13 @@ struct loop_task {
  */
 void loop_defer(struct loop *loop, struct loop_task *task);
 
-/** Forget a task that may be due. */
+/**
+ * The same once it is @at_ns (CLOCK_MONOTONIC), or soon after. A task that waits for its time or is
+ * due already goes on as it is; loop_defer() ends its waiting.
+ */
+void loop_defer_until(struct loop *loop, struct loop_task *task, uint64_t at_ns);
+
+/** Forget a task that may be due, or wait for its time. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
 
 /**

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "loop.h"
+#include "msg.h"
 
 /* What happened, in order, one letter each. */
 static char happened[64];
@@ -279,13 +280,48 @@ static void change(void **state)
 	loop_close(loop);
 }
 
+static void tasks_wait_for_their_time(void **state)
+{
+	struct loop *loop = fresh();
+	struct thing a, b, c;
+	uint64_t began_ns = now_ns();
+
+	thing_open(&a, loop, 'a');
+	thing_open(&b, loop, 'b');
+	thing_open(&c, loop, 'c');
+	b.stops = true;
+	loop_defer_until(loop, &b.task, began_ns + 3000000);
+	loop_defer_until(loop, &c.task, began_ns + 2000000);
+	loop_defer_until(loop, &a.task, began_ns + 1000000);
+	loop_defer_until(loop, &b.task, began_ns);
+	loop_cancel(loop, &c.task);
+	assert_int_equal(loop_run(loop), 0);
+	assert_string_equal(happened, "ab");
+	assert_true(now_ns() >= began_ns + 3000000);
+	/* Once, whichever came first. */
+	loop_defer_until(loop, &a.task, began_ns + 3600000000000);
+	loop_defer(loop, &a.task);
+	loop_defer(loop, &b.task);
+	loop_defer_until(loop, &b.task, 0);
+	assert_int_equal(loop_run(loop), 0);
+	assert_string_equal(happened, "abab");
+	/* What is over comes at once. */
+	loop_defer_until(loop, &b.task, 0);
+	assert_int_equal(loop_run(loop), 0);
+	assert_string_equal(happened, "ababb");
+	thing_close(&a);
+	thing_close(&b);
+	thing_close(&c);
+	loop_close(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sources),   cmocka_unit_test(removal_within_a_turn),
 		cmocka_unit_test(tasks),     cmocka_unit_test(tasks_and_sources_take_turns),
 		cmocka_unit_test(cancelled), cmocka_unit_test(stop_comes_first),
-		cmocka_unit_test(change),
+		cmocka_unit_test(change),    cmocka_unit_test(tasks_wait_for_their_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
