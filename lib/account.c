@@ -21,6 +21,25 @@ struct account *account_get(struct accounts *accounts, uint32_t domid)
 	return account;
 }
 
+/* A leaky bucket: @even_ns is when the guest will have had its part and no more. */
+void account_spend(struct account *account, uint64_t began_ns, uint64_t ended_ns)
+{
+	const uint64_t most_ns = ended_ns + ACCOUNT_PART * ACCOUNT_BURST_NS + ACCOUNT_REST_NS;
+
+	if (account->even_ns < began_ns)
+		account->even_ns = began_ns;
+	account->even_ns += ACCOUNT_PART * (ended_ns - began_ns);
+	if (account->even_ns > most_ns)
+		account->even_ns = most_ns;
+}
+
+uint64_t account_rests_until(const struct account *account, uint64_t at_ns)
+{
+	const uint64_t until_ns = account->even_ns - ACCOUNT_PART * ACCOUNT_BURST_NS;
+
+	return account->even_ns > at_ns + ACCOUNT_PART * ACCOUNT_BURST_NS ? until_ns : 0;
+}
+
 void account_put(struct account *account)
 {
 	if (!account || --account->users)

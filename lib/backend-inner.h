@@ -45,6 +45,9 @@ struct backend {
 /** The device is done with: the host is told, once. */
 void backend_end(struct backend *backend);
 
+/** backend_step() as a part of something that is accounted for already. */
+void backend_look(struct backend *backend);
+
 /** Write the data path's name into the stat file. */
 void backend_tell_data_path(struct backend *backend, const char *name);
 

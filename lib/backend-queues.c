@@ -31,15 +31,15 @@ static void finish_drain(struct backend *backend)
 			  "disconnected");
 	switch (backend->after) {
 	case AFTER_RECONNECT:
-		backend_step(backend);
+		backend_look(backend);
 		break;
 	case AFTER_CLOSING:
 		backend_switch(backend, XENBUS_CLOSING);
-		backend_step(backend);
+		backend_look(backend);
 		break;
 	case AFTER_CLOSED:
 		backend_switch(backend, XENBUS_CLOSED);
-		backend_step(backend);
+		backend_look(backend);
 		break;
 	case AFTER_STOP:
 		if (was_connected)
@@ -56,10 +56,13 @@ static void finish_drain(struct backend *backend)
 static void queue_drained(struct queue *queue, void *opaque)
 {
 	struct backend *backend = opaque;
+	uint64_t began_ns = now_ns();
 
 	barrier_gone(&backend->barrier, queue);
-	if (--backend->draining == 0)
-		finish_drain(backend);
+	if (--backend->draining)
+		return;
+	finish_drain(backend);
+	account_spend(backend->account, began_ns, now_ns());
 }
 
 void backend_drain(struct backend *backend, enum after_drain after)

@@ -70,7 +70,20 @@ static bool has_new_ring(struct backend *backend)
 	       memcmp(offer.queue, backend->offer.queue, sizeof(offer.queue));
 }
 
+uint64_t backend_rests_until(const struct backend *backend)
+{
+	return account_rests_until(backend->account, now_ns());
+}
+
 void backend_step(struct backend *backend)
+{
+	uint64_t began_ns = now_ns();
+
+	backend_look(backend);
+	account_spend(backend->account, began_ns, now_ns());
+}
+
+void backend_look(struct backend *backend)
 {
 	struct store *store = backend->host->store;
 	enum xenbus_state back, front;
@@ -278,7 +291,7 @@ static int begin(struct backend *backend, struct err *e)
 	if (front == XENBUS_INITIALISING && back == XENBUS_INITWAIT &&
 	    !backend_read_online(store, &backend->disk, &online) && online)
 		offer_disk(backend);
-	backend_step(backend);
+	backend_look(backend);
 	return 0;
 }
 

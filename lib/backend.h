@@ -61,6 +61,12 @@ int backend_open(struct backend **out, const struct backend_host *host, const st
 /** A watch of this backend fired: look at both ends and do what is due. */
 void backend_step(struct backend *backend);
 
+/**
+ * 0, or until when (CLOCK_MONOTONIC) backend_step() is better put off: its guest changed states
+ * more than is its part. See account.h.
+ */
+uint64_t backend_rests_until(const struct backend *backend);
+
 /** host.store is a new connection: set the watches again, in it. backend_step() is to follow. */
 int backend_rewatch(struct backend *backend);
 

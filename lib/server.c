@@ -30,6 +30,8 @@ struct served {
 	char token[32];
 	struct backend *backend; /* NULL: not served */
 	bool due;		 /* a watch of it fired */
+	struct server *server;
+	struct loop_task rested; /* makes it due when its guest has waited enough */
 	LIST_ENTRY(served) entry;
 };
 
@@ -95,6 +97,24 @@ static struct served *find_disk(struct server *server, const struct disk *disk)
 	return NULL;
 }
 
+static void step_backend(struct served *served)
+{
+	uint64_t until_ns = backend_rests_until(served->backend);
+
+	if (until_ns)
+		loop_defer_until(served->server->loop, &served->rested, until_ns);
+	else
+		backend_step(served->backend);
+}
+
+static void run_rested(struct loop_task *task)
+{
+	struct served *served = task->owner;
+
+	served->due = true;
+	loop_defer(served->server->loop, &served->server->step);
+}
+
 static struct served *remember(struct server *server, const struct disk *disk)
 {
 	struct served *served = calloc(1, sizeof(*served));
@@ -102,6 +122,8 @@ static struct served *remember(struct server *server, const struct disk *disk)
 	if (!served)
 		return NULL;
 	served->disk = *disk;
+	served->server = server;
+	served->rested = (struct loop_task){.run = run_rested, .owner = served};
 	snprintf(served->token, sizeof(served->token), "disk-%" PRIu64, server->next_token++);
 	LIST_INSERT_HEAD(&server->disks, served, entry);
 	return served;
@@ -109,6 +131,7 @@ static struct served *remember(struct server *server, const struct disk *disk)
 
 static void forget(struct served *served)
 {
+	loop_cancel(served->server->loop, &served->rested);
 	if (served->backend)
 		backend_close(served->backend);
 	LIST_REMOVE(served, entry);
@@ -283,7 +306,7 @@ static void step_due(struct server *server)
 			continue;
 		served->due = false;
 		if (served->backend)
-			backend_step(served->backend);
+			step_backend(served);
 		else if (!server->stopping)
 			try_unserved(server, served);
 	}

@@ -48,11 +48,59 @@ static void its_disks_share_the_lines(void **state)
 	account_put(of_xvdb);
 }
 
+#define MS 1000000ull
+
+/* Who never stops asking is left with its part of the time. */
+static void a_guest_has_a_part_of_the_time(void **state)
+{
+	struct account account = {0};
+	uint64_t at_ns = 5000 * MS, until_ns, spent_ns = 0;
+
+	while (at_ns < 15000 * MS) {
+		until_ns = account_rests_until(&account, at_ns);
+		if (until_ns) {
+			assert_true(until_ns > at_ns);
+			at_ns = until_ns;
+		}
+		account_spend(&account, at_ns, at_ns + 3 * MS);
+		at_ns += 3 * MS;
+		spent_ns += 3 * MS;
+	}
+	assert_in_range(spent_ns, 10000 * MS / ACCOUNT_PART,
+			10000 * MS / ACCOUNT_PART + ACCOUNT_BURST_NS + 6 * MS);
+}
+
+static void who_asks_seldom_does_not_wait(void **state)
+{
+	struct account account = {0};
+
+	assert_int_equal(account_rests_until(&account, 0), 0);
+	for (uint64_t at_ns = MS; at_ns < 15000 * MS; at_ns += 30 * MS) {
+		account_spend(&account, at_ns, at_ns + 7 * MS);
+		assert_int_equal(account_rests_until(&account, at_ns + 7 * MS), 0);
+	}
+	/* and what comes all at once is not much */
+	account = (struct account){0};
+	account_spend(&account, 5000 * MS, 5000 * MS + ACCOUNT_BURST_NS);
+	assert_int_equal(account_rests_until(&account, 5000 * MS + ACCOUNT_BURST_NS), 0);
+}
+
+static void nobody_waits_for_long(void **state)
+{
+	struct account account = {0};
+
+	account_spend(&account, MS, 60000 * MS);
+	assert_int_equal(account_rests_until(&account, 60000 * MS), 60000 * MS + ACCOUNT_REST_NS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_for_each_domain),
 		cmocka_unit_test(its_disks_share_the_lines),
+		cmocka_unit_test(a_guest_has_a_part_of_the_time),
+		cmocka_unit_test(who_asks_seldom_does_not_wait),
+		cmocka_unit_test(nobody_waits_for_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
