@@ -9,6 +9,7 @@
 
 #include "loop.h"
 #include "msg.h"
+#include "share.h"
 
 #define EVENTS_MAX 64
 #define NS_PER_S   1000000000u
@@ -19,6 +20,8 @@ struct loop {
 	/* Tasks put off, and those that run now. */
 	struct loop_task *due, **due_end;
 	struct loop_task *running;
+	/* The same for tasks that have a share. */
+	struct shares shares;
 	/* Tasks that wait for their time, the next one first. */
 	struct loop_task *waiting;
 	struct loop_source timer;
@@ -107,6 +110,7 @@ int loop_open(struct loop **out)
 	if (!loop)
 		return -ENOMEM;
 	loop->due_end = &loop->due;
+	shares_init(&loop->shares);
 	loop->posted_end = &loop->posted;
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->post_done, NULL);
@@ -214,6 +218,10 @@ void loop_defer(struct loop *loop, struct loop_task *task)
 		return;
 	stop_waiting(loop, task);
 	task->due = true;
+	if (task->share) {
+		share_add(task->share, task);
+		return;
+	}
 	task->next = NULL;
 	*loop->due_end = task;
 	loop->due_end = &task->next;
@@ -241,6 +249,10 @@ void loop_cancel(struct loop *loop, struct loop_task *task)
 	if (!task->due)
 		return;
 	task->due = false;
+	if (task->share) {
+		share_remove(task->share, task);
+		return;
+	}
 	if (unlink_task(&loop->running, task))
 		return;
 	unlink_task(&loop->due, task);
@@ -274,16 +286,51 @@ static void run_tasks(struct loop *loop)
 	}
 }
 
+struct shares *loop_shares(struct loop *loop)
+{
+	return &loop->shares;
+}
+
+static bool is_idle(const struct loop *loop)
+{
+	return !loop->due && TAILQ_EMPTY(&loop->shares.ready);
+}
+
+/* One slice of one guest; what it defers meanwhile waits for another. */
+static void run_share(struct loop *loop)
+{
+	struct share *share = shares_next(&loop->shares);
+	uint64_t began_ns = now_ns(), spent_ns = 0;
+	unsigned tasks;
+
+	if (!share)
+		return;
+	share->users++; /* a task may be the end of its last user */
+	for (tasks = share->tasks; tasks && share->due; tasks--) {
+		struct loop_task *task = share_take(share);
+
+		task->due = false;
+		task->run(task);
+		spent_ns = now_ns() - began_ns;
+		if ((int64_t)spent_ns >= share->left_ns)
+			break;
+	}
+	share_spend(share, spent_ns);
+	share_put(share);
+}
+
 int loop_run(struct loop *loop)
 {
 	while (!loop->stop) {
-		int n = epoll_wait(loop->epoll_fd, loop->events, EVENTS_MAX, loop->due ? 0 : -1);
+		int n = epoll_wait(loop->epoll_fd, loop->events, EVENTS_MAX,
+				   is_idle(loop) ? -1 : 0);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		loop->event_count = n < 0 ? 0 : n;
 		run_sources(loop);
 		run_tasks(loop);
+		run_share(loop);
 	}
 	loop->stop = false;
 	return 0;

@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 
 struct loop;
+struct shares;
 
 /** One thing waited for. The owner keeps it alive until loop_remove(), which may be called from any
  * callback. */
@@ -36,6 +37,7 @@ struct loop_task {
 	void (*run)(struct loop_task *task);
 	void *owner;
 	struct loop_task *next;
+	struct share *share; /* whose time it takes; NULL: it comes in each turn */
 	bool due, posted, waits;
 	uint64_t at_ns;
 };
@@ -43,7 +45,7 @@ struct loop_task {
 /**
  * Run @task once at the end of this turn, after the callbacks of all sources. A task that defers
  * itself while it runs comes again in the next turn, which then does not block: that is how bounded
- * work shares the loop.
+ * work shares the loop. Of the tasks that have a share only those run whose turn it is.
  */
 void loop_defer(struct loop *loop, struct loop_task *task);
 
@@ -52,6 +54,9 @@ void loop_defer(struct loop *loop, struct loop_task *task);
  * due already goes on as it is; loop_defer() ends its waiting.
  */
 void loop_defer_until(struct loop *loop, struct loop_task *task, uint64_t at_ns);
+
+/** Of the loop's thread, and for it alone: what tasks may have a share of. */
+struct shares *loop_shares(struct loop *loop);
 
 /** Forget a task that may be due, or wait for its time. */
 void loop_cancel(struct loop *loop, struct loop_task *task);

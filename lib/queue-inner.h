@@ -62,8 +62,8 @@ struct queue {
 	struct pages *pages;
 	struct image_io *io;
 	struct loop_source channel_source, io_source, idle_source;
-	struct loop_task turn;
-	unsigned depth; /* slots: requests in flight at most */
+	struct loop_task turn; /* its share: the guest's, from start to finish */
+	unsigned depth;	       /* slots: requests in flight at most */
 	struct slot *slots;
 	struct slot_list free, in_flight;
 	struct iovec *iovs;
@@ -83,6 +83,10 @@ struct queue {
 	struct pages_indirect fetches[QUEUE_BATCH_MAX];
 	struct pages_use *uses[QUEUE_BATCH_MAX], **clear;
 	struct image_op *ops[QUEUE_BATCH_MAX];
+	/* What was reaped, and how much of it is answered. */
+	struct image_op *done[QUEUE_BATCH_MAX];
+	unsigned done_at, done_end;
+	unsigned budget; /* segments that this turn may still deal with */
 };
 
 /** A turn, and the start of a barrier that waited: see queue-turn.c. In the serving thread. */

@@ -156,20 +156,35 @@ static bool goes_on(struct queue *queue, struct slot *slot)
 	return true;
 }
 
+/* The turn's budget for @slot; an indirect count that cannot be is the end of it, no more. */
+static void spend(struct queue *queue, const struct slot *slot)
+{
+	unsigned segments = request_count(&slot->request);
+
+	if (!segments)
+		segments = 1;
+	queue->budget -= segments < queue->budget ? segments : queue->budget;
+}
+
 /* Reap, release, respond: what finished since the last turn, as one batch. */
 static void finish_batch(struct queue *queue)
 {
 	struct stats_queue *stats = queue->setup.stats;
-	unsigned n, uses = 0, clear;
+	unsigned uses = 0, clear;
 	uint64_t at_ns;
 
-	n = image_io_reap(queue->io, queue->ops, QUEUE_BATCH_MAX, &stats->io_reaps);
-	if (!n)
+	if (queue->done_at == queue->done_end) {
+		queue->done_at = 0;
+		queue->done_end =
+			image_io_reap(queue->io, queue->done, QUEUE_BATCH_MAX, &stats->io_reaps);
+	}
+	if (queue->done_at == queue->done_end)
 		return;
 	at_ns = now_ns();
-	for (unsigned i = 0; i < n; i++) {
-		struct slot *slot = queue->ops[i]->owner;
+	while (queue->done_at < queue->done_end && queue->budget) {
+		struct slot *slot = queue->done[queue->done_at++]->owner;
 
+		spend(queue, slot);
 		if (goes_on(queue, slot))
 			continue;
 		if (!slot->has_pages) {
@@ -194,13 +209,14 @@ static unsigned fetch_batch(struct queue *queue, unsigned waiting)
 	uint64_t at_ns = now_ns();
 	unsigned n = 0;
 
-	while (n < waiting && n < QUEUE_BATCH_MAX && !TAILQ_EMPTY(&queue->free)) {
+	while (n < waiting && n < QUEUE_BATCH_MAX && queue->budget && !TAILQ_EMPTY(&queue->free)) {
 		struct slot *slot = TAILQ_FIRST(&queue->free);
 
 		TAILQ_REMOVE(&queue->free, slot, entry);
 		ring_back_fetch(&queue->ring, &slot->request);
 		slot->fetched_ns = at_ns;
 		queue->batch[n++] = slot;
+		spend(queue, slot);
 		if (slot->request.operation == REQUEST_WRITE_BARRIER)
 			break;
 	}
@@ -380,13 +396,16 @@ void queue_turn(struct loop_task *task)
 {
 	struct queue *queue = task->owner;
 
+	queue->budget = QUEUE_TURN_SEGMENTS;
 	finish_batch(queue);
 	push(queue);
 	if (may_fetch(queue)) {
 		take_batch(queue);
 		push(queue); /* refused ones only: the others are in flight */
 	}
-	if (may_fetch(queue))
+	if (!queue->budget)
+		loop_defer(queue->loop, &queue->turn);
+	else if (may_fetch(queue))
 		rest(queue);
 	note_oldest(queue);
 	tell_empty(queue);

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "queue-inner.h"
+#include "share.h"
 #include "xenquiet.h"
 
 static void channel_ready(struct loop_source *source, uint32_t events)
@@ -56,9 +57,14 @@ static int listen_to(struct queue *queue, struct loop_source *source, int fd,
 static void start(struct queue *queue)
 {
 	int idle_fd = pages_idle_fd(queue->pages);
-	int ret;
+	int ret = 0;
 
-	ret = listen_to(queue, &queue->channel_source, channel_fd(queue->channel), channel_ready);
+	queue->turn.share = share_get(loop_shares(queue->loop), queue->setup.domid);
+	if (!queue->turn.share)
+		ret = -ENOMEM;
+	if (!ret)
+		ret = listen_to(queue, &queue->channel_source, channel_fd(queue->channel),
+				channel_ready);
 	if (!ret)
 		ret = listen_to(queue, &queue->io_source, image_io_fd(queue->io), io_ready);
 	if (!ret && idle_fd >= 0)
@@ -120,6 +126,8 @@ void queue_finish(struct queue *queue)
 {
 	queue->finished = true;
 	loop_cancel(queue->loop, &queue->turn);
+	share_put(queue->turn.share);
+	queue->turn.share = NULL;
 	if (queue->idle_source.fd >= 0)
 		loop_remove(queue->loop, &queue->idle_source);
 	if (queue->io_source.fd >= 0)

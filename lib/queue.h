@@ -27,6 +27,8 @@
 /** Requests taken from one ring in one turn, at most: one guest's share (BATCH_PER_DOMAIN of old).
  */
 #define QUEUE_BATCH_MAX 64u
+/** And no more once they, and what is answered, have so many segments: how long a turn takes. */
+#define QUEUE_TURN_SEGMENTS 256u
 
 struct queue;
 

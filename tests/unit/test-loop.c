@@ -10,14 +10,18 @@
 
 #include "loop.h"
 #include "msg.h"
+#include "share.h"
 
 /* What happened, in order, one letter each. */
 static char happened[64];
+static char quiet; /* this letter is not noted */
 
 static void note(char letter)
 {
 	size_t length = strlen(happened);
 
+	if (letter == quiet)
+		return;
 	assert_true(length + 1 < sizeof(happened));
 	happened[length] = letter;
 	happened[length + 1] = '\0';
@@ -315,13 +319,56 @@ static void tasks_wait_for_their_time(void **state)
 	loop_close(loop);
 }
 
+/* Of the tasks of one turn, those without a share come all, those with one as far as its time goes.
+ */
+static void tasks_with_a_share(void **state)
+{
+	struct loop *loop = fresh();
+	struct thing a, b, c;
+
+	thing_open(&a, loop, 'a');
+	thing_open(&b, loop, 'b');
+	thing_open(&c, loop, 'c');
+	a.task.share = share_get(loop_shares(loop), 1);
+	b.task.share = share_get(loop_shares(loop), 2);
+	loop_defer(loop, &a.task);
+	loop_defer(loop, &b.task);
+	loop_defer(loop, &c.task);
+	loop_cancel(loop, &a.task);
+	b.stops = true;
+	assert_int_equal(loop_run(loop), 0);
+	assert_string_equal(happened, "cb");
+	/* One that comes again and again leaves room for the other. */
+	a.again = 1000;
+	loop_defer(loop, &a.task);
+	b.again = 3;
+	loop_defer(loop, &b.task);
+	happened[0] = '\0';
+	quiet = 'a';
+	assert_int_equal(loop_run(loop), 0);
+	quiet = '\0';
+	assert_string_equal(happened, "bbbb");
+	loop_cancel(loop, &a.task);
+	share_put(a.task.share);
+	share_put(b.task.share);
+	thing_close(&a);
+	thing_close(&b);
+	thing_close(&c);
+	loop_close(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sources),   cmocka_unit_test(removal_within_a_turn),
-		cmocka_unit_test(tasks),     cmocka_unit_test(tasks_and_sources_take_turns),
-		cmocka_unit_test(cancelled), cmocka_unit_test(stop_comes_first),
-		cmocka_unit_test(change),    cmocka_unit_test(tasks_wait_for_their_time),
+		cmocka_unit_test(sources),
+		cmocka_unit_test(removal_within_a_turn),
+		cmocka_unit_test(tasks),
+		cmocka_unit_test(tasks_and_sources_take_turns),
+		cmocka_unit_test(cancelled),
+		cmocka_unit_test(stop_comes_first),
+		cmocka_unit_test(change),
+		cmocka_unit_test(tasks_wait_for_their_time),
+		cmocka_unit_test(tasks_with_a_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

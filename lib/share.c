@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
+#include "loop.h"
+#include "share.h"
+
+void shares_init(struct shares *shares)
+{
+	LIST_INIT(&shares->list);
+	TAILQ_INIT(&shares->ready);
+}
+
+struct share *share_get(struct shares *shares, uint32_t domid)
+{
+	struct share *share;
+
+	LIST_FOREACH (share, &shares->list, entry)
+		if (share->domid == domid)
+			break;
+	if (!share) {
+		share = calloc(1, sizeof(*share));
+		if (!share)
+			return NULL;
+		share->shares = shares;
+		share->domid = domid;
+		share->due_end = &share->due;
+		LIST_INSERT_HEAD(&shares->list, share, entry);
+	}
+	share->users++;
+	return share;
+}
+
+void share_put(struct share *share)
+{
+	if (!share || --share->users)
+		return;
+	LIST_REMOVE(share, entry);
+	free(share);
+}
+
+void share_add(struct share *share, struct loop_task *task)
+{
+	if (!share->is_ready)
+		TAILQ_INSERT_TAIL(&share->shares->ready, share, ready);
+	share->is_ready = true;
+	share->tasks++;
+	task->next = NULL;
+	*share->due_end = task;
+	share->due_end = &task->next;
+}
+
+/* What is left of a slice is not saved; what was taken too much is not forgotten. */
+static void leave(struct share *share)
+{
+	if (share->is_ready)
+		TAILQ_REMOVE(&share->shares->ready, share, ready);
+	share->is_ready = false;
+	if (share->left_ns > 0)
+		share->left_ns = 0;
+}
+
+static void unlink_task(struct share *share, struct loop_task *task)
+{
+	struct loop_task **at = &share->due;
+
+	while (*at && *at != task)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = task->next;
+	if (!task->next)
+		share->due_end = at;
+	share->tasks--;
+}
+
+void share_remove(struct share *share, struct loop_task *task)
+{
+	unlink_task(share, task);
+	if (!share->due)
+		leave(share);
+}
+
+struct loop_task *share_take(struct share *share)
+{
+	struct loop_task *task = share->due;
+
+	unlink_task(share, task);
+	return task;
+}
+
+static void to_the_end(struct share *share)
+{
+	TAILQ_REMOVE(&share->shares->ready, share, ready);
+	TAILQ_INSERT_TAIL(&share->shares->ready, share, ready);
+}
+
+struct share *shares_next(struct shares *shares)
+{
+	struct share *share;
+
+	while ((share = TAILQ_FIRST(&shares->ready))) {
+		if (share->left_ns > 0)
+			break;
+		share->left_ns += SHARE_SLICE_NS;
+		if (share->left_ns > 0)
+			break;
+		to_the_end(share);
+	}
+	return share;
+}
+
+void share_spend(struct share *share, uint64_t spent_ns)
+{
+	share->left_ns -= (int64_t)spent_ns;
+	if (share->left_ns < -SHARE_DEBT_NS)
+		share->left_ns = -SHARE_DEBT_NS;
+	if (!share->due)
+		leave(share);
+	else if (share->left_ns <= 0)
+		to_the_end(share);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * share - whose turn it is in a thread: the guests that have work for it, one after the other, each
+ * for the same time (deficit round robin).
+ *
+ * Time is what is shared, since nothing else is alike in all that a guest can ask for. How much a
+ * task takes is known afterwards: who took more than its slice is passed over until the others have
+ * had as much, but only while they have work. Nobody waits for a guest that has none.
+ */
+#ifndef TAP_SHARE_H
+#define TAP_SHARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct loop_task;
+
+/** How long a guest has its turn; the next one has to wait so long at least. */
+#define SHARE_SLICE_NS 50000
+/** More than that need not be made up for: one turn that took long may not have been its fault. */
+#define SHARE_DEBT_NS 10000000
+
+/** A guest, in one thread, with all its disks. */
+struct share {
+	struct shares *shares;
+	uint32_t domid;
+	unsigned users;
+	unsigned tasks;
+	int64_t left_ns;		  /* of its slice; negative: it took more */
+	struct loop_task *due, **due_end; /* tasks of them: what is to be done for it, in order */
+	bool is_ready;			  /* in the line: something is due, or runs */
+	LIST_ENTRY(share) entry;
+	TAILQ_ENTRY(share) ready;
+};
+
+/** All of a thread, which alone calls what is here. shares_init() before use. */
+struct shares {
+	LIST_HEAD(, share) list;
+	TAILQ_HEAD(, share) ready;
+};
+
+void shares_init(struct shares *shares);
+
+/** The one share of that domain, to be put. NULL without memory. */
+struct share *share_get(struct shares *shares, uint32_t domid);
+/** Nothing may be due for the last one that puts it. NULL is fine. */
+void share_put(struct share *share);
+
+/** Work that is due, at the end of what is; each task once. */
+void share_add(struct share *share, struct loop_task *task);
+void share_remove(struct share *share, struct loop_task *task);
+
+/** Who is to work next: something is due for it, and time is left to it. NULL: nothing is due. */
+struct share *shares_next(struct shares *shares);
+/** Its first task, which is no longer due then; share_spend() is to follow. */
+struct loop_task *share_take(struct share *share);
+/** It worked so long, with its turn at an end. */
+void share_spend(struct share *share, uint64_t spent_ns);
+
+#endif
