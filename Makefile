@@ -5,6 +5,7 @@
 # make check-asan   the same under AddressSanitizer and UBSan; check-valgrind: a selection
 # make check-xen    the tools on a real Xen with real guests, emulated: takes minutes
 # make xen-shell    a shell in that Xen's dom0, with a guest ready to start
+# make hostile-rate what hostile frontends cost a neighbour, measured: wants a quiet machine
 # make check-tsan   the threaded server under ThreadSanitizer
 # make coverage     which lines of lib/ the tests run
 # make fail-nth     each call that the tools make fails once, one after the other
@@ -159,6 +160,11 @@ check-tsan:
 	@$(MAKE) --no-print-directory B=build-tsan SANITIZE=thread WERROR='-Werror -Wno-tsan' programs
 	@B=build-tsan tests/run tests/unit/test-loop.c $(TSAN_BATS)
 
+hostile-rate:
+	@tests/need check $(B)
+	@$(MAKE) --no-print-directory programs
+	@B=$(B) tests/hostile/rate
+
 coverage:
 	@tests/need check build-coverage
 	@find build-coverage -name '*.gcda' -delete 2>/dev/null || true
@@ -238,6 +244,6 @@ install: all
 
 clean:
 	rm -rf $(B)
-.PHONY: demo programs check check-asan check-tsan check-valgrind coverage fuzz fail-nth check-xen xen-shell bench-xen docs lint format install clean
+.PHONY: demo programs check check-asan check-tsan hostile-rate check-valgrind coverage fuzz fail-nth check-xen xen-shell bench-xen docs lint format install clean
 
 -include $(shell find $(B) -path $(B)/xen -prune -o -type f -name '*.d' -print 2>/dev/null)
