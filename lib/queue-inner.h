@@ -62,14 +62,18 @@ struct queue {
 	struct pages *pages;
 	struct image_io *io;
 	struct loop_source channel_source, io_source, idle_source;
-	struct loop_task turn; /* its share: the guest's, from start to finish */
-	unsigned depth;	       /* slots: requests in flight at most */
+	struct loop_task late_turn; /* to rearm the port */
+	struct loop_task turn;	    /* its share: the guest's, from start to finish */
+	unsigned depth;		    /* slots: requests in flight at most */
 	struct slot *slots;
 	struct slot_list free, in_flight;
 	struct iovec *iovs;
 	struct request_segment *indirects;
 	struct slot *barrier; /* fetched and waiting, or running; not in in_flight while it waits */
 	bool masked;	      /* an event was taken and the port not yet rearmed */
+	bool judged;	      /* whether that event was good for something ... */
+	uint64_t woken_at;    /* ... that is, more was fetched than stats' requests then */
+	uint64_t rearm_ns;    /* not before; see share_event() */
 	bool holding;	      /* orders.hold as of the last look, and orders.holds */
 	unsigned hold_seen;
 	bool stopped;  /* no more fetching, by queue_stop() or because the ring broke */
@@ -91,6 +95,7 @@ struct queue {
 
 /** A turn, and the start of a barrier that waited: see queue-turn.c. In the serving thread. */
 void queue_turn(struct loop_task *task);
+void queue_late_turn(struct loop_task *task);
 void queue_turn_barrier(struct queue *queue);
 
 /** Have the callback made, in the control thread. In the serving thread. */

@@ -7,6 +7,7 @@
 
 #include "num.h"
 #include "queue-inner.h"
+#include "share.h"
 
 static enum stats_op stats_op_of(const struct request *request)
 {
@@ -353,6 +354,21 @@ static void take_batch(struct queue *queue)
 		queue_tell(queue, NEWS_BARRIER);
 }
 
+/* False when the guest sent too many events for nothing: a turn follows at the right time. */
+static bool may_rearm(struct queue *queue)
+{
+	bool useful = queue->setup.stats->requests != queue->woken_at;
+	uint64_t at_ns = now_ns();
+
+	if (!queue->judged)
+		queue->rearm_ns = share_event(queue->turn.share, useful, at_ns);
+	queue->judged = true;
+	if (useful || queue->rearm_ns <= at_ns)
+		return true;
+	loop_defer_until(queue->loop, &queue->late_turn, queue->rearm_ns);
+	return false;
+}
+
 /*
  * Ask for an event and look once more; only when nothing came in between may the port be unmasked
  * and the loop wait. Otherwise there is another turn, after everybody else had theirs.
@@ -368,7 +384,7 @@ static void rest(struct queue *queue)
 		queue_break(queue, waiting);
 	} else if (waiting > 0) {
 		loop_defer(queue->loop, &queue->turn);
-	} else if (queue->masked) {
+	} else if (queue->masked && may_rearm(queue)) {
 		queue->masked = false;
 		waiting = channel_rearm(queue->channel);
 		if (waiting)
@@ -390,6 +406,13 @@ static void tell_empty(struct queue *queue)
 	}
 	if (queue->stopping && !queue->barrier)
 		queue_finish(queue);
+}
+
+void queue_late_turn(struct loop_task *task)
+{
+	struct queue *queue = task->owner;
+
+	loop_defer(queue->loop, &queue->turn);
 }
 
 void queue_turn(struct loop_task *task)

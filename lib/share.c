@@ -119,3 +119,21 @@ void share_spend(struct share *share, uint64_t spent_ns)
 	else if (share->left_ns <= 0)
 		to_the_end(share);
 }
+
+/* A leaky bucket: the time is when the guest will have sent no more than it may. */
+uint64_t share_event(struct share *share, bool useful, uint64_t at_ns)
+{
+	const uint64_t burst_ns = SHARE_EVENT_BURST * SHARE_EVENT_NS;
+	const uint64_t most_ns = at_ns + burst_ns + SHARE_EVENT_MOST * SHARE_EVENT_NS;
+	uint64_t even_ns = share->events_even_ns;
+
+	if (useful) {
+		even_ns -= even_ns < SHARE_EVENT_NS ? even_ns : SHARE_EVENT_NS;
+	} else {
+		even_ns = (even_ns < at_ns ? at_ns : even_ns) + SHARE_EVENT_NS;
+		if (even_ns > most_ns)
+			even_ns = most_ns;
+	}
+	share->events_even_ns = even_ns;
+	return !useful && even_ns > at_ns + burst_ns ? even_ns - burst_ns : 0;
+}

@@ -29,6 +29,7 @@ struct share {
 	unsigned tasks;
 	int64_t left_ns;		  /* of its slice; negative: it took more */
 	struct loop_task *due, **due_end; /* tasks of them: what is to be done for it, in order */
+	uint64_t events_even_ns;	  /* see share_event() */
 	bool is_ready;			  /* in the line: something is due, or runs */
 	LIST_ENTRY(share) entry;
 	TAILQ_ENTRY(share) ready;
@@ -57,5 +58,18 @@ struct share *shares_next(struct shares *shares);
 struct loop_task *share_take(struct share *share);
 /** It worked so long, with its turn at an end. */
 void share_spend(struct share *share, uint64_t spent_ns);
+
+/*
+ * An event of the guest was taken. One that tells of nothing new costs a turn all the same, and
+ * nothing stops a guest from sending them: so these are not taken more often than once in a while,
+ * over all its event channels. One that is good for something makes up for one that is not, since
+ * events may well cross with the work that they tell of.
+ */
+#define SHARE_EVENT_NS	  1000000u /* between those that are good for nothing */
+#define SHARE_EVENT_BURST 32u	   /* that many at once */
+#define SHARE_EVENT_MOST  64u	   /* no wait is longer than for so many */
+
+/** Returns 0, or until when the next event of that channel is not to be asked for. */
+uint64_t share_event(struct share *share, bool useful, uint64_t at_ns);
 
 #endif

@@ -172,6 +172,47 @@ static void sleep_is_not_saved(void **state)
 	assert_in_range(guests[1].used_ns, 48 * MS, 52 * MS);
 }
 
+/* Events for nothing: some at once, then one in a while, over all that come. */
+static void useless_events_are_not_asked_for(void **state)
+{
+	struct shares shares;
+	struct share *share;
+	uint64_t at_ns = 5000 * MS, until_ns;
+	unsigned n = 0;
+
+	shares_init(&shares);
+	share = share_get(&shares, 1);
+	while (!share_event(share, false, at_ns))
+		n++;
+	assert_int_equal(n, SHARE_EVENT_BURST);
+	for (n = 0; at_ns < 6000 * MS; n++) {
+		until_ns = share_event(share, false, at_ns);
+		assert_true(until_ns > at_ns);
+		at_ns = until_ns;
+	}
+	assert_in_range(n, 990 * MS / SHARE_EVENT_NS, 1001 * MS / SHARE_EVENT_NS);
+	/* From many channels at once: the wait has a bound. */
+	for (n = 0; n < 10000; n++)
+		until_ns = share_event(share, false, at_ns);
+	assert_int_equal(until_ns, at_ns + SHARE_EVENT_MOST * SHARE_EVENT_NS);
+	share_put(share);
+}
+
+/* Of those who work, every other event may be for nothing. */
+static void useful_events_make_up_for_others(void **state)
+{
+	struct shares shares;
+	struct share *share;
+
+	shares_init(&shares);
+	share = share_get(&shares, 1);
+	for (uint64_t at_ns = MS; at_ns < 1000 * MS; at_ns += 20 * US) {
+		assert_int_equal(share_event(share, true, at_ns), 0);
+		assert_int_equal(share_event(share, false, at_ns), 0);
+	}
+	share_put(share);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +222,8 @@ int main(void)
 		cmocka_unit_test(who_needs_little_gets_it),
 		cmocka_unit_test(a_debt_is_paid),
 		cmocka_unit_test(sleep_is_not_saved),
+		cmocka_unit_test(useless_events_are_not_asked_for),
+		cmocka_unit_test(useful_events_make_up_for_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
