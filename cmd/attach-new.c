@@ -74,12 +74,12 @@ static int take(struct job *job, int key, const char *arg, struct err *e)
 		new->options.direct_io_safe = true;
 		return 0;
 	case KEY_MAX_QUEUES:
-		return take_cap("--max-queues", arg, 1, STATS_QUEUES, &new->caps.max_queues, e);
+		return take_cap("max-queues", arg, 1, STATS_QUEUES, &new->caps.max_queues, e);
 	case KEY_MAX_RING_ORDER:
-		return take_cap("--max-ring-order", arg, 0, RING_ORDER_MAX,
-				&new->caps.max_ring_order, e);
+		return take_cap("max-ring-order", arg, 0, RING_ORDER_MAX, &new->caps.max_ring_order,
+				e);
 	case KEY_MAX_SEGMENTS:
-		return take_cap("--max-segments", arg, 1, REQUEST_SEGMENTS_MAX,
+		return take_cap("max-segments", arg, 1, REQUEST_SEGMENTS_MAX,
 				&new->caps.max_segments, e);
 	}
 	return -EINVAL;

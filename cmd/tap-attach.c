@@ -133,7 +133,7 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 	case KEY_KIND:
 		return take_kind(job, arg, e);
 	case KEY_TIMEOUT:
-		return opt_time("--timeout", arg, 0, TIMEOUT_MAX_NS, &job->timeout_ns, e);
+		return opt_time("timeout", arg, 0, TIMEOUT_MAX_NS, &job->timeout_ns, e);
 	case KEY_FORCE:
 		job->force = true;
 		return 0;

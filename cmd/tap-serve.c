@@ -146,17 +146,17 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 		return opt_time("persistent-idle", arg, 1, INT64_MAX, &config->server.keep_idle_ns,
 				e);
 	case KEY_PERSISTENT_PAGES:
-		if (opt_number("--persistent-pages", arg, 1, PAGES_KEEP_MAX, &number, e) < 0)
+		if (opt_number("persistent-pages", arg, 1, PAGES_KEEP_MAX, &number, e) < 0)
 			return -EINVAL;
 		config->server.keep_pages = (unsigned)number;
 		return 0;
 	case KEY_THREADS:
-		if (opt_number("--threads", arg, 1, SERVER_THREADS_MAX, &number, e) < 0)
+		if (opt_number("threads", arg, 1, SERVER_THREADS_MAX, &number, e) < 0)
 			return -EINVAL;
 		config->server.threads = (unsigned)number;
 		return 0;
 	case KEY_READY_FD:
-		if (opt_number("--ready-fd", arg, 0, INT16_MAX, &number, e) < 0)
+		if (opt_number("ready-fd", arg, 0, INT16_MAX, &number, e) < 0)
 			return -EINVAL;
 		config->ready_fd = (int)number;
 		if (fcntl(config->ready_fd, F_SETFD, FD_CLOEXEC) < 0)

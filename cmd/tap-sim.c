@@ -84,13 +84,13 @@ static int take(int key, const char *arg, void *opaque, struct err *e)
 
 	switch (key) {
 	case KEY_DOMAINS:
-		return opt_number("--domains", arg, 1, SIM_DOMAINS - 1, &c->domains, e);
+		return opt_number("domains", arg, 1, SIM_DOMAINS - 1, &c->domains, e);
 	case KEY_HELD:
 		c->action = ACTION_HELD;
 		return 0;
 	case KEY_CALLS:
 		c->action = ACTION_CALLS;
-		return arg ? opt_number("--calls", arg, 1, INT32_MAX, &c->pid, e) : 0;
+		return arg ? opt_number("calls", arg, 1, INT32_MAX, &c->pid, e) : 0;
 	case KEY_DESTROY:
 		c->action = ACTION_DESTROY;
 		return address_parse_dom(arg, c->destroy, e);

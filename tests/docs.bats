@@ -97,3 +97,16 @@ $tool: try '$tool --help'"
 		fish --no-execute "$file"
 	done
 }
+
+@test "an option that takes a number or a time names itself when it is given neither" {
+	local tool option tried=0
+	for tool in $(tools); do
+		for option in $("$tool" --help | sed -nE 's/^ .*(--[a-z-]+)=(N|TIME)( .*)?$/\1/p'); do
+			try "$tool" "$option=x"
+			status_is 2
+			stderr_has "option '$option': 'x' is not a "
+			tried=$((tried + 1))
+		done
+	done
+	[[ $tried -gt 12 ]] || fail "$tried options only"
+}
