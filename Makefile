@@ -9,7 +9,8 @@
 # make check-tsan   the threaded server under ThreadSanitizer
 # make coverage     which lines of lib/ the tests run
 # make fail-nth     each call that the tools make fails once, one after the other
-# make fuzz         random input for all that reads what a guest wrote, FUZZ_SECONDS=60 for each target
+# make fuzz         random input for all that reads what a guest wrote, and random frontends against a
+#                   whole server, FUZZ_SECONDS=60 for each target
 # make bench-xen    compares with xen-blkback and QEMU in that Xen
 # make docs         writes what is generated: parts of man/, all of completions/
 # make lint         style only; make format repairs what a program can
@@ -43,7 +44,7 @@ WARN	= -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wimplicit-fallthrough -Wmissing-
 	  -Wstrict-prototypes -Wno-unused-parameter -Wno-missing-field-initializers $(WERROR)
 # What a sanitizer adds hides the ranges of numbers from gcc's look at snprintf().
 SAN	= $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined \
-	  -Wno-format-truncation)
+	  $(if $(findstring clang,$(CC)),,-Wno-format-truncation))
 OPT_LIBS = $(shell $(PKG_CONFIG) --exists libsystemd 2>/dev/null && echo libsystemd)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -pthread -iquote lib -iquote $(B) $(WARN) $(SAN) \
 	  $(if $(OPT_LIBS),-DHAVE_SYSTEMD) $(CPPFLAGS) $(CFLAGS)
@@ -60,6 +61,7 @@ UNIT	:= $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 HELPERS	:= $(patsubst tests/sim/%.c,$(B)/sim/%,$(wildcard tests/sim/*.c))
 FUZZ	:= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 HOSTILE	:= $(B)/hostile/hostile
+MODEL	:= $(B)/model/model
 BATS	:= $(wildcard tests/*.bats tests/*/*.bats)
 PLUGIN	:= $(if $(wildcard /usr/include/nbdkit-plugin.h),$(patsubst tests/nbdkit/%.c,$(B)/nbdkit-%-plugin.so,$(wildcard tests/nbdkit/*.c)))
 SIM_SO	:= $(if $(SO_OBJ),$(B)/libtapsim.so)
@@ -129,6 +131,11 @@ $(HOSTILE): $(patsubst %.c,$(B)/%.o,$(wildcard tests/hostile/*.c)) $(B)/libtap.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^ $(ALL_LIBS)
+$(MODEL): $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c) tests/hostile/hostile.c tests/hostile/asking.c) \
+		$(B)/lib/sim/sim-ask.o $(B)/lib/sim/wire.o $(B)/libtap.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ $(ALL_LIBS)
 .SECONDARY:
 
 # What is missing is installed before make looks for it: hence make in make.
@@ -137,7 +144,7 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@B=$(B) tests/demo
 
-programs: all $(UNIT) $(HELPERS) $(HOSTILE)
+programs: all $(UNIT) $(HELPERS) $(HOSTILE) $(MODEL)
 
 check:
 	@tests/need check $(B)
@@ -187,13 +194,14 @@ check-valgrind:
 	@B=$(B) TOOLS_FIRST=$(B)/valgrind WRAP='$(VALGRIND)' \
 		tests/run $(filter-out $(VALGRIND_NOT),$(UNIT_SRC)) $(VALGRIND_BATS)
 
-# TARGETS='ring offer' fuzzes these only.
+# TARGETS='ring offer' fuzzes these only; SEED=N is where the model begins.
 FUZZ_SECONDS ?= 60
 FUZZ_MAKE = $(MAKE) --no-print-directory B=build-fuzz CC=clang
-TARGETS ?= $(FUZZ)
+TARGETS ?= $(FUZZ) model
 fuzz:
-	@tests/need fuzz $(B)
-	@$(FUZZ_MAKE) SANITIZE=fuzzer-no-link,address,undefined $(FUZZ:%=build-fuzz/fuzz/%)
+	@tests/need fuzz build-fuzz
+	@$(FUZZ_MAKE) SANITIZE=fuzzer-no-link,address,undefined all $(FUZZ:%=build-fuzz/fuzz/%) \
+		build-fuzz/model/model
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(TARGETS)
 
 # Each call that the tools make in tests/fail-nth.bats fails once: takes many minutes.

@@ -19,7 +19,7 @@ void need(bool ok, const char *fmt, ...)
 
 	if (ok)
 		return;
-	fputs("hostile: ", stderr);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -30,8 +30,7 @@ void need(bool ok, const char *fmt, ...)
 /* --- handles and grants ------------------------------------------------------------------------
  */
 
-/* Handles opened from now on are of domain @domid. */
-static void enter(uint32_t domid)
+void hostile_enter(uint32_t domid)
 {
 	char text[16], path[256];
 
@@ -70,10 +69,10 @@ void hostile_open(struct hostile *h, uint32_t domid, uint32_t vdev, enum ring_ab
 
 	*h = (struct hostile){.abi = abi, .next_id = 1};
 	need(getenv("TAP_SIM_DIR"), "to be run in tap-sim");
-	enter(0);
+	hostile_enter(0);
 	need(!store_open(&h->judge, &e), "%s", e.what);
 	need(!disk_identify(h->judge, 0, KIND_DEFAULT, domid, vdev, &h->disk), "no such disk");
-	enter(domid);
+	hostile_enter(domid);
 	need(!store_open(&h->store, &e), "%s", e.what);
 	grant_all(h);
 	need(!channel_offer(&h->channel, 0), "cannot offer a port: %m");
@@ -196,7 +195,7 @@ static uint64_t told(struct hostile *h, const char *key, uint64_t missing)
 		       : value;
 }
 
-static void read_facts(struct hostile *h)
+void hostile_read_facts(struct hostile *h)
 {
 	h->sectors = told(h, "sectors", 0);
 	h->sector_bytes = (uint32_t)told(h, "sector-size", 512);
@@ -251,7 +250,7 @@ void hostile_connect(struct hostile *h, uint32_t start)
 	hostile_state(h, XENBUS_INITIALISED);
 	hostile_await(h, XENBUS_CONNECTED);
 	hostile_state(h, XENBUS_CONNECTED);
-	read_facts(h);
+	hostile_read_facts(h);
 }
 
 void hostile_disconnect(struct hostile *h)

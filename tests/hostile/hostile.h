@@ -72,6 +72,8 @@ struct hostile {
 
 void need(bool ok, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** Handles opened from now on are of domain @domid; and so is a process started from now on. */
+void hostile_enter(uint32_t domid);
 /** Open XenStore twice and grant the pages: nothing is published. */
 void hostile_open(struct hostile *h, uint32_t domid, uint32_t vdev, enum ring_abi abi);
 void hostile_close(struct hostile *h);
@@ -86,6 +88,8 @@ void hostile_node_remove(struct hostile *h, const char *key);
 void hostile_offer(struct hostile *h, uint32_t start);
 /** From whatever state to a backend that waits (InitWait), ring nodes removed. */
 void hostile_reset(struct hostile *h);
+/** Read what the backend tells once it is Connected: sectors, features. */
+void hostile_read_facts(struct hostile *h);
 /** hostile_offer() and on to Connected at both ends. */
 void hostile_connect(struct hostile *h, uint32_t start);
 /** hostile_reset() and what goes with it: nothing may be outstanding. */
