@@ -103,3 +103,51 @@ copy_there_and_back()
 		--verify_backlog=64' >out || fail "$(<out)"
 	grep -q 'err= 0' out
 }
+
+@test "parameters, all of them together" {
+	make_image 4M
+	attach
+	serve
+	nbd abi=x86_64 queues=2 ring-order=1 indirect=max fresh-grants=false 'nbdcopy "$uri" back'
+	cmp back disk.img
+	nbd abi=x86_32 queues=max ring-order=max indirect=32 fresh-grants=yes 'nbdcopy "$uri" back'
+	cmp back disk.img
+}
+
+# refused MESSAGE PARAMETER...: nbdkit says why it does not start. Its status is 0 where the plugin refuses
+# after the fork: it is that of the command.
+refused()
+{
+	local message=$1 asan
+	asan=$(ldd "$PLUGIN" | awk '/libasan/ { print $3 }')
+	try env LD_PRELOAD="${asan:+$asan:}$LD_PRELOAD" ASAN_OPTIONS="${ASAN_OPTIONS-}:detect_leaks=0" \
+		TAP_SIM_DOMID=1 nbdkit -U - "$PLUGIN" "${@:2}" --run true
+	stderr_has "$message"
+}
+
+@test "parameters that cannot be are refused, each with a word of it" {
+	local key
+	refused 'disk=[DOM/]VDEV is missing'
+	refused 'unknown parameter colour=red' disk=xvda colour=red
+	refused 'abi=sparc is neither x86_64 nor x86_32' disk=xvda abi=sparc
+	refused 'boolean (perhaps)' disk=xvda fresh-grants=perhaps
+	for key in queues=0 queues=17; do
+		refused "$key is neither max nor a number from 1 to 16" disk=xvda "$key"
+	done
+	for key in ring-order=5 ring-order=-1 ring-order= ring-order=2x; do
+		refused "$key is neither max nor a number from 0 to 4" disk=xvda "$key"
+	done
+	refused 'indirect=257 is neither max nor a number from 0 to 256' disk=xvda indirect=257
+}
+
+@test "disks that cannot be, and more than the backend offers: nbdkit does not start" {
+	refused "'nonsense'" disk=nonsense
+	refused "this is domain 1" disk=web2/xvda # this is web1
+	refused 'xvdq: ' disk=xvdq
+	make_image 1M
+	attach --max-queues 2 --max-ring-order 1 --max-segments 32 web1 disk.img
+	serve
+	refused "option '--queues': 3 is more than the backend offers, 2" disk=xvda queues=3
+	refused "option '--ring-order': 2 is more than the backend offers, 1" disk=xvda ring-order=2
+	refused "33 is more than the backend offers, 32" disk=xvda indirect=33
+}

@@ -86,6 +86,19 @@ need_holes()
 	done
 }
 
+@test "--sector-size 4096: indirect and scattered requests, on each path and in each ABI" {
+	make_image 8M
+	for path in map copy persistent; do
+		attach --sector-size 4096 web1 disk.img
+		serve --data-path "$path" "$DISK"
+		front --scatter verify xvda --ops 1000
+		front --indirect 256 verify xvda --ops 1000
+		front --indirect 100 --scatter --persistent --queues 2 verify xvda --ops 1000
+		front --indirect 32 --scatter --abi x86_32 verify xvda --ops 1000
+		tap-attach -d "$DISK"
+	done
+}
+
 @test "--sector-size 4096 of an image that is no multiple of it: 7, nothing is written" {
 	truncate -s 1049088 disk.img
 	try tap-attach --sector-size 4096 web1 disk.img

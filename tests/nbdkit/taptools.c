@@ -225,6 +225,19 @@ static int take_most(const char *key, const char *value, uint64_t min, uint64_t 
 	return 0;
 }
 
+static int take_abi(const char *value)
+{
+	if (!strcmp(value, "x86_64")) {
+		options.abi = RING_ABI_X86_64;
+	} else if (!strcmp(value, "x86_32")) {
+		options.abi = RING_ABI_X86_32;
+	} else {
+		nbdkit_error("abi=%s is neither x86_64 nor x86_32", value);
+		return -1;
+	}
+	return 0;
+}
+
 static int tap_config(const char *key, const char *value)
 {
 	int flag;
@@ -238,14 +251,8 @@ static int tap_config(const char *key, const char *value)
 		options.fresh_grants = flag > 0;
 		return flag < 0 ? -1 : 0;
 	}
-	if (!strcmp(key, "abi") && !strcmp(value, "x86_64")) {
-		options.abi = RING_ABI_X86_64;
-		return 0;
-	}
-	if (!strcmp(key, "abi") && !strcmp(value, "x86_32")) {
-		options.abi = RING_ABI_X86_32;
-		return 0;
-	}
+	if (!strcmp(key, "abi"))
+		return take_abi(value);
 	if (!strcmp(key, "queues"))
 		return take_most(key, value, 1, FRONT_QUEUES_MAX, &options.queues);
 	if (!strcmp(key, "ring-order"))
