@@ -11,7 +11,7 @@ begin_scenario bench
 rounds=${ROUNDS:-3}
 seconds=${SECONDS_EACH:-8}
 disk=/dev/nullb0
-backends='blkback qdisk copy map'
+backends='blkback qdisk copy map persistent'
 declare -A job=(
 	[read-4k-1]='--rw=randread --bs=4k --iodepth=1'
 	[read-4k-32]='--rw=randread --bs=4k --iodepth=32'
@@ -32,8 +32,8 @@ attach_to()
 	case $1 in
 	blkback) xl block-attach web1 "phy:$disk,xvda,w" ;;
 	qdisk) xl block-attach web1 "format=raw,vdev=xvda,access=rw,backendtype=qdisk,target=$disk" ;;
-	copy | map)
-		serve "--data-path=$1"
+	copy | map | persistent)
+		serve --all "--data-path=$1"
 		attach web1/xvda "$disk"
 		;;
 	esac
@@ -44,7 +44,7 @@ detach_from()
 {
 	case $1 in
 	blkback | qdisk) xl block-detach web1 xvda ;;
-	copy | map)
+	copy | map | persistent)
 		tap-attach -d web1/xvda
 		serve_stop
 		;;

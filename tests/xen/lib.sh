@@ -99,9 +99,15 @@ guests()
 	xl list | awk 'NR > 2 { print $1 }'
 }
 
+# no_domains SECONDS: waits until no guest is left. A domain that was destroyed stays, dying, until its
+# last page is unmapped, and xenstored alone hears of its end from Xen: so Xen is asked, again and again.
 no_domains()
 {
-	[[ -z $(guests) ]]
+	local end=$((SECONDS + $1))
+
+	until [[ -z $(guests) ]]; do
+		((end > SECONDS)) || return 1
+	done
 }
 
 no_backends()
@@ -138,10 +144,10 @@ guest_create()
 	local name=$1
 	shift
 	{
-		printf 'name="%s"\nkernel="/lab/vmlinuz"\nramdisk="/lab/guest.img"\n' "$name"
+		printf 'name="%s"\nkernel="/lab/vmlinux"\nramdisk="/lab/guest.img"\n' "$name"
 		printf 'memory=448\nvcpus=1\non_crash="destroy"\n'
 		[[ $* == *'type='* ]] || echo 'type="pv"'
-		[[ $* == *'cmdline='* ]] || echo 'cmdline="console=hvc0 quiet panic=1"'
+		[[ $* == *'cmdline='* ]] || echo 'cmdline="console=hvc0 quiet panic=1 mitigations=off"'
 		printf '%s\n' "$@"
 	} >"/run/$name.cfg"
 	xl create -q -p "/run/$name.cfg" 2>&1 | tee /run/why
@@ -160,7 +166,6 @@ guest_is_up()
 	wait_until $((90 * ${SLOW:-1})) "/local/domain/${domid[$1]}/data" \
 		node_is "/local/domain/${domid[$1]}/data/done" 'boot 0' ||
 		fail "guest $1 does not come up: $(tail -n 3 "/var/log/xen/guest-$1.log" | tr '\n' ' ')"
-	# A guest that came up anew counts anew.
 }
 
 guest_start()
@@ -197,10 +202,15 @@ guest()
 	guest_end "$1" "${3-$((120 * ${SLOW:-1}))}"
 }
 
-# Waits inside the guest until its device appears; the guest's own udev would do that.
+# What waits inside the guest until its device appears; the guest's own udev would do that.
+until_device()
+{
+	echo "i=0; until [ -b /dev/$1 ] && [ \$(</sys/block/$1/size) -gt 0 ]; do i=\$((i+1)); [ \$i -lt 300 ] || exit 1; usleep 100000; done"
+}
+
 guest_device()
 {
-	guest "$1" "i=0; until [ -b /dev/$2 ] && [ \$(cat /sys/block/$2/size) -gt 0 ]; do i=\$((i+1)); [ \$i -lt 300 ] || exit 1; usleep 100000; done"
+	guest "$1" "$(until_device "$2")"
 }
 
 guest_device_gone()
@@ -210,23 +220,44 @@ guest_device_gone()
 
 # --- taptools -----------------------------------------------------------------------------------------
 
-# serve [OPTION...]: one tap-serve for all disks that are attached from now on.
+# serve ARGUMENT...: a tap-serve, ready when this returns. Its pid is $server.
 serve()
 {
-	mkfifo /run/ready.$$
-	tap-serve --all --ready-fd 9 "$@" 9>/run/ready.$$ >>/run/serve.log 2>&1 &
+	mkfifo /run/ready
+	tap-serve --ready-fd 9 "$@" 9>/run/ready >>/run/serve.log 2>&1 &
 	server=$!
-	echo "$server" >/run/serve.pid
-	read -r </run/ready.$$ || fail "tap-serve does not get ready: $(tail -n 2 /run/serve.log)"
-	rm /run/ready.$$
+	echo "$server" >>/run/servers
+	read -r </run/ready || fail "tap-serve does not get ready: $(tail -n 2 /run/serve.log)"
+	rm /run/ready
 }
 
-# Stops it in order.
+# Stops all of them in order.
 serve_stop()
 {
-	kill -TERM "$server"
-	wait "$server"
-	rm /run/serve.pid
+	local pid
+
+	while read -r pid; do
+		kill -TERM "$pid"
+		wait "$pid"
+	done </run/servers
+	rm /run/servers
+}
+
+paths='copy map persistent'
+declare -A disk_on=([copy]=xvda [map]=xvdb [persistent]=xvdc)
+
+# serve_paths NAME SIZE: gives guest NAME a disk on each data path, each with a server of its own. The
+# disk on PATH is ${disk_on[PATH]}, its image /srv/PATH.img.
+serve_paths()
+{
+	local path disk
+
+	for path in $paths; do
+		disk=$1/${disk_on[$path]}
+		truncate -s "$2" "/srv/$path.img"
+		[[ $(attach "$disk" "/srv/$path.img") == "$disk" ]]
+		serve "--data-path=$path" "$disk"
+	done
 }
 
 # disk_connected NAME VDEV-NUMBER [KIND]

@@ -30,22 +30,24 @@ scenario_failed()
 # node, no server.
 clear_up()
 {
-	local name
+	local name pid
 	local -a cores
 
 	for name in $(guests); do
 		xl destroy "$name"
 	done
 	# While the server is up: what it still had mapped would keep a domain dying.
-	wait_until 20 @releaseDomain no_domains ||
+	no_domains 20 ||
 		scenario_failed "domains are left: $(xl list | tail -n +3 | tr '\n' ';')"
 	tap-attach --clean || scenario_failed 'tap-attach --clean fails'
-	if [[ -e /run/serve.pid ]] && kill -TERM "$(</run/serve.pid)" 2>/dev/null &&
-		! wait_end "$(</run/serve.pid)" 20; then
-		scenario_failed 'tap-serve does not end on SIGTERM'
-		kill -KILL "$(</run/serve.pid)"
-	fi
-	rm -f /run/serve.pid
+	for pid in $(cat /run/servers 2>/dev/null); do
+		kill -TERM "$pid" 2>/dev/null || continue
+		wait_end "$pid" 20 || {
+			scenario_failed 'tap-serve does not end on SIGTERM'
+			kill -KILL "$pid"
+		}
+	done
+	rm -f /run/servers /run/ready
 	wait_until 10 /local/domain/0/backend no_backends ||
 		scenario_failed "nodes are left: $(xenstore-ls -f /local/domain/0/backend | grep /state | tr '\n' ';')"
 	[[ $(ports) == "$ports_before" ]] ||

@@ -8,7 +8,7 @@ truncate -s 64M /srv/web1.img
 cat >/etc/xen/web1.cfg <<END
 name="web1"
 type="pv"
-kernel="/lab/vmlinuz"
+kernel="/lab/vmlinux"
 ramdisk="/lab/guest.img"
 cmdline="console=hvc0 quiet shell"
 memory=448

@@ -4,7 +4,7 @@
 # Each fsync of the guest arrives as a flush.
 #
 # Has to fail with (not tried yet): feature-flush-cache written as 0.
-serve
+serve --all
 truncate -s 32M /srv/web1.img
 guest_create web1
 attach web1 /srv/web1.img

@@ -4,18 +4,17 @@
 # A second disk comes and goes twenty times while the guest works on its first.
 #
 # Has to fail with (not tried yet): a server that leaves its ring mapped at disconnect; one that stays at InitWait.
-serve --data-path=map
+serve --all --data-path=map
 truncate -s 64M /srv/first.img /srv/second.img
 guest_create web1
 attach web1/xvda /srv/first.img
 guest_unpause web1
 guest_device web1 xvda
-guest web1 'fio --name=busy --filename=/dev/xvda --rw=randrw --direct=1 --ioengine=libaio --iodepth=8 \
-	--time_based --runtime=600 --output=/run/busy >/dev/null 2>&1 & echo $! >/run/busy.pid'
+guest web1 'fio --name=busy --filename=/dev/xvda --rw=randrw --direct=1 --ioengine=libaio \
+	--thinktime=50ms --time_based --runtime=600 --output=/run/busy >/dev/null 2>&1 & echo $! >/run/busy.pid'
 for ((i = 1; i <= 20; i++)); do
 	[[ $(attach --wait web1/xvdb /srv/second.img) == web1/xvdb ]]
-	guest_device web1 xvdb
-	guest web1 "dd if=/dev/urandom of=/run/block bs=4k count=16 status=none && dd if=/run/block of=/dev/xvdb bs=4k seek=$((i * 16)) oflag=direct status=none && sha256sum </run/block" >/run/sum
+	guest web1 "$(until_device xvdb) && dd if=/dev/urandom of=/run/block bs=4k count=16 status=none && dd if=/run/block of=/dev/xvdb bs=4k seek=$((i * 16)) oflag=direct status=none && sha256sum </run/block" >/run/sum
 	tap-attach -d web1/xvdb
 	dd if=/srv/second.img bs=4k skip=$((i * 16)) count=16 status=none | sha256sum | same_text /run/sum
 	guest_device_gone web1 xvdb

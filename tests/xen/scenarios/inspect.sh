@@ -8,7 +8,7 @@ start_on()
 {
 	case $1 in
 	tap)
-		serve
+		serve --all
 		truncate -s 32M /srv/web1.img
 		guest_create web1
 		attach web1 /srv/web1.img

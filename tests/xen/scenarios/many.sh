@@ -4,11 +4,11 @@
 # Two guests with three disks each, all in one process, all busy at once.
 #
 # Has to fail with (not tried yet): a server that hands every disk the first one's image.
-serve --data-path=map
+serve --all --data-path=map
 for name in web1 web2; do
 	guest_create "$name"
 	for disk in xvda xvdb xvdc; do
-		truncate -s 32M "/srv/$name-$disk.img"
+		truncate -s 8M "/srv/$name-$disk.img"
 		attach "$name/$disk" "/srv/$name-$disk.img"
 	done
 	guest_unpause "$name"
@@ -23,8 +23,8 @@ for name in web1 web2; do
 	done
 	# Each block says which guest and disk it is of.
 	guest_begin "$name" "for disk in xvda xvdb xvdc; do
-		(yes $name-\$disk | dd of=/dev/\$disk bs=64k count=256 iflag=fullblock oflag=direct 2>&1 &&
-		fio --name=v --filename=/dev/\$disk --offset=16m --rw=randwrite --direct=1 --ioengine=libaio \\
+		(yes $name-\$disk | dd of=/dev/\$disk bs=64k count=64 iflag=fullblock oflag=direct 2>&1 &&
+		fio --name=v --filename=/dev/\$disk --offset=4m --size=4m --rw=randwrite --direct=1 --ioengine=libaio \\
 			--iodepth=16 --bs=16k --verify=crc32c --verify_fatal=1 >/run/\$disk 2>&1 && touch /run/\$disk.ok) &
 		done; wait; ls /run/xvda.ok /run/xvdb.ok /run/xvdc.ok"
 	job[$name]=$last_command
@@ -33,7 +33,7 @@ for name in web1 web2; do
 	last_command=${job[$name]}
 	guest_end "$name"
 	for disk in xvda xvdb xvdc; do
-		yes "$name-$disk" | head -c 16777216 | cmp -n 16777216 - "/srv/$name-$disk.img"
+		yes "$name-$disk" | head -c 4194304 | cmp -n 4194304 - "/srv/$name-$disk.img"
 	done
 done
 passed 'each disk holds what its own guest wrote to it'

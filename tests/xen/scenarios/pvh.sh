@@ -4,7 +4,7 @@
 # A PVH guest: another kind of grant mapping in the guest, the same disk.
 #
 # Has to fail with (not tried yet): a server that answers writes without doing them.
-serve --data-path=map
+serve --all --data-path=map
 truncate -s 64M /srv/web1.img
 guest_create web1 'type="pvh"'
 attach web1 /srv/web1.img

@@ -4,7 +4,7 @@
 # An image grows under a mounted file system.
 #
 # Has to fail with (not tried yet): a server that writes `sectors` without writing `state` again.
-serve
+serve --all
 truncate -s 32M /srv/web1.img
 guest_create web1
 attach web1 /srv/web1.img

@@ -7,7 +7,7 @@
 truncate -s 64M /srv/web1.img
 guest_create web1
 attach web1 /srv/web1.img
-serve --data-path=map
+serve --all --data-path=map
 guest_unpause web1
 guest_device web1 xvda
 guest web1 'fio --name=v --filename=/dev/xvda --rw=randwrite --direct=1 --ioengine=libaio --iodepth=16 --bs=8k \
@@ -16,7 +16,7 @@ for ((i = 1; i <= 4; i++)); do
 	wait_busy web1/xvda
 	serve_stop
 	[[ $i == 2 ]] && path=copy || path=map
-	serve "--data-path=$path"
+	serve --all "--data-path=$path"
 done
 guest web1 'while [ -d /proc/$(cat /run/fio.pid) ]; do usleep 50000; done; tail -n 20 /run/fio; test -e /run/fio.ok' 150
 passed 'fio verifies across four servers'

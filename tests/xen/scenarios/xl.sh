@@ -63,7 +63,7 @@ try_all()
 	passed "$1: the disk is there again after a reboot from inside"
 
 	xl destroy web1
-	wait_until 30 @releaseDomain no_domains
+	no_domains 30
 	no_backends
 	passed "$1: xl destroy leaves no node"
 }
@@ -75,15 +75,15 @@ passed 'with xen-blkback: the servers of the disks ended with them'
 remove_module xen-blkback
 
 # shellcheck disable=SC2086 # as the page has it
-serve ${serve_line#--all }
+serve $serve_line
 try_all 'without xen-blkback'
 serve_stop
 
 disk_line=$(sed -n "s/^disk = .*backendtype=tap.*/&/p" "$page")
-if xl create -N -n /dev/null "name=\"x\"" "kernel=\"/lab/vmlinuz\"" "$disk_line" 2>&1 | grep -q 'unknown value'; then
+if xl create -N -n /dev/null "name=\"x\"" "kernel=\"/lab/vmlinux\"" "$disk_line" 2>&1 | grep -q 'unknown value'; then
 	skipped 'backendtype=tap: this release of libxl does not know it'
 else
-	serve --kind vbd3
+	serve --all --kind vbd3
 	truncate -s 32M /srv/web1.img
 	guest_create web1 "$disk_line"
 	guest_unpause web1
