@@ -14,6 +14,8 @@ const char *const image_engines[] = {"file", "null", NULL};
 
 static const struct image_engine *find_engine(const char *name, size_t length)
 {
+	if (length == 3 && !memcmp(name, "aio", length)) /* libxl's name of a raw one */
+		return &image_file_engine;
 	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
 		if (strlen(engines[i]->name) == length && !memcmp(engines[i]->name, name, length))
 			return engines[i];

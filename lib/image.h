@@ -2,8 +2,9 @@
 /*
  * image - what is served. An engine each: file (libaio, O_DIRECT where the file system can), null.
  *
- * An image is named ENGINE:REST, or by a path alone, which means file:PATH. The format is never
- * guessed from contents (XSA-48): a file is raw.
+ * An image is named ENGINE:REST, or by a path alone, which means file:PATH; so does aio:PATH, which
+ * is what libxl writes for a raw image. The format is never guessed from contents (XSA-48): a file
+ * is raw.
  *
  * struct image is the opened thing, one per disk; struct image_io is a queue's way to it, used by
  * one thread, so that queues can move to threads.

@@ -8,6 +8,7 @@
 
 #include "attach.h"
 #include "control.h"
+#include "image.h"
 #include "num.h"
 #include "rundir.h"
 
@@ -56,12 +57,15 @@ static int grow(const char *image, uint64_t size_bytes, struct err *e)
 int attach_resize(struct store *store, const struct disk *disk, uint64_t size_bytes,
 		  uint64_t deadline_ns, uint64_t *sectors, struct err *e)
 {
-	char image[STORE_VALUE_MAX], answer[CONTROL_LINE_MAX];
-	int ret = store_read_in(store, XBT_NULL, disk->backend, NODE_IMAGE, image);
+	char named[STORE_VALUE_MAX], image[IMAGE_SPEC_MAX], answer[CONTROL_LINE_MAX];
+	int ret = store_read_in(store, XBT_NULL, disk->backend, NODE_IMAGE, named);
 
 	if (ret <= 0)
 		return err_set(e, ret ? ret : -ENOENT, TAP_EXIT_NONE, "no image in '%s/%s'",
 			       disk->backend, NODE_IMAGE);
+	ret = image_canonical(named, image, e);
+	if (ret)
+		return ret;
 	if (!rundir_server(disk)) {
 		err_set(e, -ENOENT, TAP_EXIT_NONE,
 			"no tap-serve serves it: its size is read "

@@ -277,3 +277,23 @@ stat_of()
 	serve
 	front verify xvda --ops 100
 }
+
+@test "--kind: a disk that libxl made as vbd3 for backendtype=tap is served, and grows" {
+	local back=/local/domain/0/backend/vbd3/1/51712 front=/local/domain/1/device/vbd/51712
+	make_image 1M
+	xenstore-write $back/frontend $front $back/frontend-id 1 $back/params "aio:$T/disk.img" $back/mode w \
+		$back/online 1 $back/state 1 $back/device-type disk $front/backend $back $front/backend-id 0 \
+		$front/virtual-device 51712 $front/state 1
+	xenstore-chmod -r $back n0 r1
+	xenstore-chmod -r $front n1 r0
+	serve --all --kind vbd3
+	wait_for_node $back/state 2
+	head -c 8192 /dev/urandom >data
+	front write -i data xvda 4096
+	cmp -n 8192 -i 4096:0 disk.img data
+	front info xvda
+	tap-attach -c web1/xvda 2M
+	[[ $(stat -c %s disk.img) == 2097152 ]]
+	xenstore-rm $front
+	xenstore-rm $back
+}

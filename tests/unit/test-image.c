@@ -70,6 +70,7 @@ static void names(void **state)
 	check_canonical("file:a.img", want);
 	check_canonical("/srv/a.img", "file:/srv/a.img");
 	check_canonical("file:/srv/a.img", "file:/srv/a.img");
+	check_canonical("aio:/srv/a.img", "file:/srv/a.img");
 	check_canonical("/srv/null:1G", "file:/srv/null:1G");
 	check_canonical("file:/srv/a:b", "file:/srv/a:b");
 	snprintf(want, sizeof(want), "file:%s/null:1G", cwd);

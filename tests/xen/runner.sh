@@ -40,13 +40,14 @@ clear_up()
 	no_domains 20 ||
 		scenario_failed "domains are left: $(xl list | tail -n +3 | tr '\n' ';')"
 	tap-attach --clean || scenario_failed 'tap-attach --clean fails'
-	for pid in $(cat /run/servers 2>/dev/null); do
+	touch /run/servers
+	while read -r pid; do
 		kill -TERM "$pid" 2>/dev/null || continue
 		wait_end "$pid" 20 || {
 			scenario_failed 'tap-serve does not end on SIGTERM'
 			kill -KILL "$pid"
 		}
-	done
+	done </run/servers
 	rm -f /run/servers /run/ready
 	wait_until 10 /local/domain/0/backend no_backends ||
 		scenario_failed "nodes are left: $(xenstore-ls -f /local/domain/0/backend | grep /state | tr '\n' ';')"

@@ -1,24 +1,35 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # limit: 300
-# A guest with two processors takes two queues, one that is told to takes larger rings, and indirect requests
-# make them carry more.
+# All that Linux's blkfront can be told to use at once: four queues, rings of sixteen pages, indirect requests of 256
+# segments; with persistent grants and without.
 #
 # Has to fail with (not tried yet): a server that takes queue 1's ring for queue 0's.
-serve --all
 truncate -s 64M /srv/web1.img
-guest_create web1 'vcpus=2' 'cmdline="console=hvc0 quiet panic=1 mitigations=off xen_blkfront.max_ring_page_order=2"'
-attach web1 /srv/web1.img
-guest_unpause web1
-guest_device web1 xvda
-front=/local/domain/${domid[web1]}/device/vbd/51712
-[[ $(xenstore-read "$front/multi-queue-num-queues") == 2 && $(xenstore-read "$front/ring-page-order") == 2 ]]
-[[ $(tap-ring -J web1/xvda | jq -c '[.items[].slots]') == '[128,128]' ]]
-passed 'two queues, each with a ring of four pages'
-[[ $(guest web1 'cat /sys/block/xvda/queue/max_segments') -gt 11 ]]
-passed 'requests of more than eleven segments'
-guest web1 'for cpu in 0 1; do fio --name=v$cpu --cpus_allowed=$cpu --filename=/dev/xvda --offset=$((cpu * 32))m --size=8m \
-	--rw=randwrite --direct=1 --ioengine=libaio --iodepth=64 --bsrange=4k-256k --verify=crc32c --verify_fatal=1 \
-	>/run/fio.$cpu 2>&1 && touch /run/ok.$cpu & done; wait; ls /run/ok.0 /run/ok.1' 200
-[[ $(counter web1/xvda '.items[0].faults | add') == 0 ]]
-passed 'fio verifies on both at once'
+for persistent in Y N; do
+	serve --all --threads 2
+	guest_create web1 'vcpus=4' "cmdline=\"console=hvc0 quiet panic=1 mitigations=off xen_blkfront.max_queues=4 \
+xen_blkfront.max_ring_page_order=4 xen_blkfront.max_indirect_segments=256 xen_blkfront.feature_persistent=$persistent\""
+	attach web1 /srv/web1.img
+	guest_unpause web1
+	guest_device web1 xvda
+	front=/local/domain/${domid[web1]}/device/vbd/51712
+	[[ $(xenstore-read "$front/multi-queue-num-queues") == 4 && $(xenstore-read "$front/ring-page-order") == 4 ]]
+	[[ $(tap-ring -J web1/xvda | jq -c '[.items[].slots]') == '[512,512,512,512]' ]]
+	[[ $(guest web1 'cat /sys/block/xvda/queue/max_segments') == 256 ]]
+	path=$(tap-map -J web1/xvda | jq -r '.items[].data_path // empty')
+	[[ $persistent$path == Ypersistent || $persistent$path == Ncopy ]]
+	passed "$path: four queues of 512 slots each, requests of 256 segments"
+
+	guest web1 'for cpu in 0 1 2 3; do fio --name=v$cpu --cpus_allowed=$cpu --filename=/dev/xvda --offset=$((cpu * 16))m --size=6m \
+		--rw=randwrite --direct=1 --ioengine=libaio --iodepth=64 --bsrange=4k-1m --verify=crc32c --verify_fatal=1 \
+		>/run/fio.$cpu 2>&1 && touch /run/ok.$cpu & done; wait; ls /run/ok.0 /run/ok.1 /run/ok.2 /run/ok.3' 200
+	[[ $(counter web1/xvda '.items[0].faults | add') == 0 ]]
+	# Each queue carried some of it.
+	tap-ring -J web1/xvda | jq -e '[.items[] | select(.rsp_prod > 0)] | length == 4'
+	passed "$path: fio verifies on all at once"
+	xl destroy web1
+	no_domains 20
+	tap-attach --clean
+	serve_stop
+done
