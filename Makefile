@@ -161,7 +161,8 @@ check-asan:
 # The tools that a test runs are wrappers, made here, of those in B.
 # gcc's ThreadSanitizer does not know the fences of the ring's protocol, which order shared memory and no
 # thread of ours.
-TSAN_BATS = tests/threads.bats tests/serve.bats tests/store-gone.bats
+TSAN_BATS = tests/threads.bats tests/serve.bats tests/store-gone.bats tests/persistent.bats \
+	    tests/model/model.bats
 check-tsan:
 	@tests/need check build-tsan
 	@$(MAKE) --no-print-directory B=build-tsan SANITIZE=thread WERROR='-Werror -Wno-tsan' programs
