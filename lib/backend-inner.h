@@ -64,7 +64,8 @@ void backend_connect(struct backend *backend);
 /**
  * A ring that another server served before. All that is known of it is the shared rsp_prod, which
  * is enough if everything consumed was answered: the ring is quiet, or the last server stopped in
- * order. Else -EUCLEAN, exit 8.
+ * order. Else -EUCLEAN, exit 8. Nodes of the frontend that cannot be used are 0, as in
+ * backend_connect(): the error node says why, and the disk waits for another state of it.
  */
 int backend_resume(struct backend *backend, struct err *e);
 

@@ -228,6 +228,11 @@ int backend_resume(struct backend *backend, struct err *e)
 	int ret = backend_offer_read(backend->host->store, &backend->disk, &backend->config.caps,
 				     &offer, e);
 
+	/* What one guest wrote must not keep its neighbours' server from starting. */
+	if (ret == -EPROTO) {
+		fail(backend, e);
+		return 0;
+	}
 	if (!ret)
 		ret = open_queues(backend, &offer, e);
 	if (ret < 0)

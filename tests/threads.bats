@@ -67,6 +67,30 @@ load helper
 	grep -q 'no difference' verify.out
 }
 
+@test "a guest whose nodes are spoilt keeps no neighbour's server from starting" {
+	make_image 1M 1.img
+	make_image 1M 2.img
+	tap-attach web1 1.img
+	tap-attach web2 2.img
+	serve web1/xvda web2/xvda
+	hold
+	stop "$SERVER"
+	ring=$(xenstore-read /local/domain/1/device/vbd/51712/ring-ref)
+	xenstore-write /local/domain/1/device/vbd/51712/ring-ref x
+	serve web1/xvda web2/xvda
+	grep -q "web1/xvda: cannot use node '.*/ring-ref'" serve.log
+	try xenstore-read /local/domain/0/error/backend/tap/1/51712/error
+	stdout_has ring-ref
+	GUEST=2 front verify --ops 200 xvda
+	# Once they are sound, its next state has it served.
+	xenstore-write /local/domain/1/device/vbd/51712/ring-ref "$ring" \
+		/local/domain/1/device/vbd/51712/state 4
+	stop "$HOLD"
+	front verify --ops 200 xvda
+	run ! xenstore-exists /local/domain/0/error/backend/tap/1/51712/error
+	tap-attach -d web1/xvda web2/xvda
+}
+
 @test "a resize reaches the thread that serves" {
 	make_image 1M
 	attach
