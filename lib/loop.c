@@ -300,13 +300,13 @@ static bool is_idle(const struct loop *loop)
 static void run_share(struct loop *loop)
 {
 	struct share *share = shares_next(&loop->shares);
-	uint64_t began_ns = now_ns(), spent_ns = 0;
-	unsigned tasks;
+	uint64_t began_ns, spent_ns = 0;
 
 	if (!share)
 		return;
+	began_ns = now_ns();
 	share->users++; /* a task may be the end of its last user */
-	for (tasks = share->tasks; tasks && share->due; tasks--) {
+	for (unsigned tasks = share->tasks; tasks && share->due; tasks--) {
 		struct loop_task *task = share_take(share);
 
 		task->due = false;

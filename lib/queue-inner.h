@@ -71,9 +71,9 @@ struct queue {
 	struct request_segment *indirects;
 	struct slot *barrier; /* fetched and waiting, or running; not in in_flight while it waits */
 	bool masked;	      /* an event was taken and the port not yet rearmed */
-	bool judged;	      /* whether that event was good for something ... */
-	uint64_t woken_at;    /* ... that is, more was fetched than stats' requests then */
-	uint64_t rearm_ns;    /* not before; see share_event() */
+	bool judged;	      /* share_event() was told of it: the port is ... */
+	uint64_t rearm_ns;    /* ... not rearmed before, unless more is fetched than ... */
+	uint64_t rearmed_at;  /* ... stats' requests when it was rearmed last */
 	bool holding;	      /* orders.hold as of the last look, and orders.holds */
 	unsigned hold_seen;
 	bool stopped;  /* no more fetching, by queue_stop() or because the ring broke */

@@ -357,16 +357,18 @@ static void take_batch(struct queue *queue)
 /* False when the guest sent too many events for nothing: a turn follows at the right time. */
 static bool may_rearm(struct queue *queue)
 {
-	bool useful = queue->setup.stats->requests != queue->woken_at;
-	uint64_t at_ns = now_ns();
+	uint64_t requests = queue->setup.stats->requests, at_ns = now_ns();
+	bool useful = requests != queue->rearmed_at; /* with it, or shortly before it came */
 
 	if (!queue->judged)
 		queue->rearm_ns = share_event(queue->turn.share, useful, at_ns);
 	queue->judged = true;
-	if (useful || queue->rearm_ns <= at_ns)
-		return true;
-	loop_defer_until(queue->loop, &queue->late_turn, queue->rearm_ns);
-	return false;
+	if (!useful && queue->rearm_ns > at_ns) {
+		loop_defer_until(queue->loop, &queue->late_turn, queue->rearm_ns);
+		return false;
+	}
+	queue->rearmed_at = requests;
+	return true;
 }
 
 /*

@@ -24,7 +24,6 @@ static void channel_ready(struct loop_source *source, uint32_t events)
 		return;
 	queue->masked = true;
 	queue->judged = false;
-	queue->woken_at = queue->setup.stats->requests;
 	queue->setup.stats->wakeups++;
 	loop_defer(queue->loop, &queue->turn);
 }
@@ -61,6 +60,7 @@ static void start(struct queue *queue)
 	int idle_fd = pages_idle_fd(queue->pages);
 	int ret = 0;
 
+	loop_cancel(queue->loop, &queue->turn); /* one that is due has the share that it had */
 	queue->turn.share = share_get(loop_shares(queue->loop), queue->setup.domid);
 	if (!queue->turn.share)
 		ret = -ENOMEM;

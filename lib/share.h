@@ -16,7 +16,7 @@
 
 struct loop_task;
 
-/** How long a guest has its turn; the next one has to wait so long at least. */
+/** How long a guest has its turn, unless a task of it takes longer. */
 #define SHARE_SLICE_NS 50000
 /** More than that need not be made up for: one turn that took long may not have been its fault. */
 #define SHARE_DEBT_NS 10000000
@@ -26,9 +26,9 @@ struct share {
 	struct shares *shares;
 	uint32_t domid;
 	unsigned users;
-	unsigned tasks;
+	unsigned tasks;			  /* due */
 	int64_t left_ns;		  /* of its slice; negative: it took more */
-	struct loop_task *due, **due_end; /* tasks of them: what is to be done for it, in order */
+	struct loop_task *due, **due_end; /* in order */
 	uint64_t events_even_ns;	  /* see share_event() */
 	bool is_ready;			  /* in the line: something is due, or runs */
 	LIST_ENTRY(share) entry;
