@@ -49,14 +49,12 @@ void share_add(struct share *share, struct loop_task *task)
 	share->due_end = &task->next;
 }
 
-/* What is left of a slice is not saved; what was taken too much is not forgotten. */
+/* With what is left of its slice, and with what it took too much. */
 static void leave(struct share *share)
 {
 	if (share->is_ready)
 		TAILQ_REMOVE(&share->shares->ready, share, ready);
 	share->is_ready = false;
-	if (share->left_ns > 0)
-		share->left_ns = 0;
 }
 
 static void unlink_task(struct share *share, struct loop_task *task)
