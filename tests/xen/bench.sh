@@ -9,7 +9,7 @@ set -uo pipefail
 begin_scenario bench
 
 rounds=${ROUNDS:-3}
-seconds=${SECONDS_EACH:-8}
+seconds=${SECONDS_EACH:-5}
 disk=/dev/nullb0
 backends='blkback qdisk copy map persistent'
 declare -A job=(
@@ -27,29 +27,14 @@ dom0_ns()
 	xl list | awk '$1 == "Domain-0" { printf "%.0f\n", $NF * 1000000000 }'
 }
 
-attach_to()
+# With a guest of its own, since QEMU serves only what a guest was created with.
+start_on()
 {
 	case $1 in
-	blkback) xl block-attach web1 "phy:$disk,xvda,w" ;;
-	qdisk) xl block-attach web1 "format=raw,vdev=xvda,access=rw,backendtype=qdisk,target=$disk" ;;
-	copy | map | persistent)
-		serve --all "--data-path=$1"
-		attach web1/xvda "$disk"
-		;;
+	blkback) guest_on vbd "$disk" ;;
+	qdisk) guest_on qdisk "$disk" ;;
+	*) guest_on tap "$disk" "--data-path=$1" ;;
 	esac
-	guest_device web1 xvda
-}
-
-detach_from()
-{
-	case $1 in
-	blkback | qdisk) xl block-detach web1 xvda ;;
-	copy | map | persistent)
-		tap-attach -d web1/xvda
-		serve_stop
-		;;
-	esac
-	guest_device_gone web1 xvda
 }
 
 measure()
@@ -66,15 +51,15 @@ measure()
 }
 
 modprobe null_blk nr_devices=1 gb=4 bs=512 queue_mode=2 irqmode=0
-modprobe xen-blkback
-guest_start web1
 for ((round = 1; round <= rounds; round++)); do
 	for backend in $backends; do
-		attach_to "$backend"
+		start_on "$backend"
 		for workload in "${!job[@]}"; do
 			measure "$round" "$backend" "$workload"
 		done
-		detach_from "$backend"
+		xl destroy web1
+		no_domains 20
+		tap-attach --clean # the server ends with its disk
+		remove_module xen-blkback
 	done
 done
-xl destroy web1

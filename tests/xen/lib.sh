@@ -138,7 +138,8 @@ remove_module()
 
 # --- guests -------------------------------------------------------------------------------------------
 
-# guest_create NAME [LINE...]: created and paused. LINE goes into its configuration as it is.
+# guest_create NAME [LINE...]: created and paused. LINE goes into its configuration as it is, and
+# $guest_arguments into its kernel's command line.
 guest_create()
 {
 	local name=$1
@@ -147,7 +148,7 @@ guest_create()
 		printf 'name="%s"\nkernel="/lab/vmlinux"\nramdisk="/lab/guest.img"\n' "$name"
 		printf 'memory=448\nvcpus=1\non_crash="destroy"\n'
 		[[ $* == *'type='* ]] || echo 'type="pv"'
-		[[ $* == *'cmdline='* ]] || echo 'cmdline="console=hvc0 quiet panic=1 mitigations=off"'
+		printf 'cmdline="console=hvc0 quiet panic=1 mitigations=off %s"\n' "${guest_arguments-}"
 		printf '%s\n' "$@"
 	} >"/run/$name.cfg"
 	xl create -q -p "/run/$name.cfg" 2>&1 | tee /run/why
@@ -260,12 +261,27 @@ serve_paths()
 	done
 }
 
-# disk_connected NAME VDEV-NUMBER [KIND]
-disk_connected()
+# guest_on KIND IMAGE [OPTION...]: guest web1, up, with the disk xvda on IMAGE: vbd is xen-blkback's (of a
+# block device), qdisk QEMU's, tap that of a tap-serve with OPTIONs.
+guest_on()
 {
-	local back=/local/domain/0/backend/${3-tap}/${domid[$1]}/$2
+	local kind=$1 image=$2
+	shift 2
 
-	wait_until $((60 * ${SLOW:-1})) "$back/state" node_is "$back/state" 4
+	case $kind in
+	tap)
+		guest_create web1
+		attach web1 "$image"
+		serve "$@" web1/xvda
+		;;
+	vbd)
+		modprobe xen-blkback
+		guest_create web1 "disk=[\"phy:$image,xvda,w\"]"
+		;;
+	qdisk) guest_create web1 "disk=[\"format=raw,vdev=xvda,access=rw,backendtype=qdisk,target=$image\"]" ;;
+	esac
+	guest_unpause web1
+	guest_device web1 xvda
 }
 
 attach()

@@ -3,7 +3,7 @@
 # limit: 150
 # The lab's disks: a guest on xen-blkback, which tap-serve is compared with.
 #
-# Has to fail with (not tried yet): /etc/xen/scripts/block that does not write physical-device.
+# Seen to fail with: block-phy that does not write physical-device.
 modprobe xen-blkback
 dd if=/dev/zero of=/dev/ram1 bs=1M count=4 2>/run/why
 guest_start web1 'disk=["phy:/dev/ram1,xvda,w"]'

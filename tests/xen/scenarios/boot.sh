@@ -3,7 +3,7 @@
 # limit: 120
 # The lab itself: Xen, dom0, XenStore, and a guest that runs commands.
 #
-# Has to fail with (not tried yet): a guest-init that never writes data/done.
+# Seen to fail with: guest-init that never writes data/done.
 guest_start web1
 passed 'a guest boots'
 [[ $(guest web1 'echo hello; echo there') == $'hello\nthere' ]]

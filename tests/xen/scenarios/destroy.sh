@@ -3,7 +3,7 @@
 # limit: 240
 # A guest is destroyed, reboots and crashes with I/O in flight on each data path; nothing of it is left.
 #
-# Has to fail with (not tried yet): a server that does not unmap at disconnect (the domain stays, dying).
+# Seen to fail with: a server that does not unmap the ring at disconnect (the domain stays, dying).
 serve --all --kind other # takes none of these disks, and goes on whatever becomes of them
 beside=$server
 for ending in 'xl destroy web1' 'guest_begin web1 "echo c >/proc/sysrq-trigger"' 'guest_begin web1 "reboot -f"'; do

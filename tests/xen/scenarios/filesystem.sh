@@ -3,7 +3,7 @@
 # limit: 240
 # Disks that the guest finds at boot carry file systems, over each data path.
 #
-# Has to fail with (not tried yet): a server that answers writes without doing them; one that swaps two pages of a write.
+# Seen to fail with: a server that answers writes without doing them; one that swaps two pages of a write.
 guest_create web1
 serve_paths web1 128M
 guest_unpause web1

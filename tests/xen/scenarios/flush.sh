@@ -3,7 +3,7 @@
 # limit: 120
 # Each fsync of the guest arrives as a flush.
 #
-# Has to fail with (not tried yet): feature-flush-cache written as 0.
+# Seen to fail with: feature-flush-cache and feature-barrier written as 0.
 serve --all
 truncate -s 32M /srv/web1.img
 guest_create web1

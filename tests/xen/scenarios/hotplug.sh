@@ -3,7 +3,7 @@
 # limit: 240
 # A second disk comes and goes twenty times while the guest works on its first.
 #
-# Has to fail with (not tried yet): a server that leaves its ring mapped at disconnect; one that stays at InitWait.
+# Seen to fail with: a server that does not unmap the ring at disconnect; one that answers writes without doing them.
 serve --all --data-path=map
 truncate -s 64M /srv/first.img /srv/second.img
 guest_create web1

@@ -3,29 +3,7 @@
 # limit: 400
 # tap-ring, tap-map and tap-stat on a disk served by tap-serve, by xen-blkback and by QEMU, busy and at rest.
 #
-# Has to fail with (not tried yet): a ring decoded with the strides of the other ABI; an index read from a copy taken before.
-start_on()
-{
-	case $1 in
-	tap)
-		serve --all
-		truncate -s 32M /srv/web1.img
-		guest_create web1
-		attach web1 /srv/web1.img
-		;;
-	vbd)
-		modprobe xen-blkback
-		guest_create web1 'disk=["phy:/dev/ram1,xvda,w"]'
-		;;
-	qdisk)
-		truncate -s 32M /srv/web1.img
-		guest_create web1 'disk=["format=raw,vdev=xvda,access=rw,backendtype=qdisk,target=/srv/web1.img"]'
-		;;
-	esac
-	guest_unpause web1
-	guest_device web1 xvda
-}
-
+# Seen to fail with: indices that are those of the first look, for ever.
 ring()
 {
 	tap-ring -J web1/xvda | jq ".items[0].$1"
@@ -81,14 +59,15 @@ for kind in tap vbd qdisk; do
 		skipped 'qdisk: this release has no QEMU for Xen'
 		continue
 	fi
-	start_on "$kind"
+	image=/srv/web1.img
+	truncate -s 32M "$image"
+	[[ $kind != vbd ]] || image=/dev/ram1
+	guest_on "$kind" "$image"
 	look_while_busy "$kind"
 	look_at_rest "$kind"
 	xl destroy web1
-	[[ $kind != tap ]] || {
-		tap-attach --clean
-		serve_stop
-	}
+	no_domains 20
+	tap-attach --clean
 	remove_module xen-blkback
 	rm -f /srv/web1.img
 done

@@ -3,7 +3,7 @@
 # limit: 240
 # Two guests with three disks each, all in one process, all busy at once.
 #
-# Has to fail with (not tried yet): a server that hands every disk the first one's image.
+# Seen to fail with: a server that hands every disk the first one's image.
 serve --all --data-path=map
 for name in web1 web2; do
 	guest_create "$name"

@@ -3,7 +3,7 @@
 # limit: 300
 # A PVH guest: another kind of grant mapping in the guest, the same disk.
 #
-# Has to fail with (not tried yet): a server that answers writes without doing them.
+# Seen to fail with: a server that answers writes without doing them.
 serve --all --data-path=map
 truncate -s 64M /srv/web1.img
 guest_create web1 'type="pvh"'

@@ -3,7 +3,7 @@
 # limit: 150
 # A read-only disk stays as it is, whatever the guest tries.
 #
-# Has to fail with (not tried yet): tap-attach without -r; a request check without its rule on read-only.
+# Seen to fail with: a request check without its rule on read-only.
 serve --all
 dd if=/dev/urandom of=/srv/web1.img bs=1M count=32 status=none
 before=$(sha256sum </srv/web1.img)

@@ -3,7 +3,7 @@
 # limit: 150
 # An image grows under a mounted file system.
 #
-# Has to fail with (not tried yet): a server that writes `sectors` without writing `state` again.
+# Seen to fail with: a server that writes `sectors` without writing `state` again.
 serve --all
 truncate -s 32M /srv/web1.img
 guest_create web1

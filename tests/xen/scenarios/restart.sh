@@ -3,7 +3,7 @@
 # limit: 200
 # The server is stopped and started again under a busy guest, which does not notice.
 #
-# Has to fail with (not tried yet): a server that switches to Closed when it stops.
+# Seen to fail with: a server that switches to Closed when it stops.
 truncate -s 64M /srv/web1.img
 guest_create web1
 attach web1 /srv/web1.img

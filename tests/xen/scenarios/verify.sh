@@ -3,7 +3,7 @@
 # limit: 300
 # fio in the guest writes mixed sizes at several depths and checks each block, over each data path.
 #
-# Has to fail with (not tried yet): a server that swaps two pages of a write; one that drops the last sector.
+# Seen to fail with: a server that swaps two pages of a write; one that answers writes without doing them.
 guest_create web1
 serve_paths web1 96M
 guest_unpause web1

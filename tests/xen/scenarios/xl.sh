@@ -4,7 +4,7 @@
 # xl hands disks to tap-serve, with the lines of taptools-xl(5): create, block-attach, block-detach, reboot
 # from inside, destroy; with xen-blkback loaded and without.
 #
-# Has to fail with (not tried yet): a script that does not unbind the device; one that does not start a server.
+# Seen to fail with: a script that does not unbind the device.
 page=/lab/taptools-xl.5
 disk_line=$(sed -n "s/^disk = \['script=block-taptools.*/&/p" "$page")
 attach_line=$(sed -n 's/^# \(xl block-attach .*\)/\1/p' "$page")
