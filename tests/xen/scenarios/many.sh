@@ -33,7 +33,7 @@ for name in web1 web2; do
 	last_command=${job[$name]}
 	guest_end "$name"
 	for disk in xvda xvdb xvdc; do
-		cmp <(yes "$name-$disk" | head -c 4M) <(head -c 4M "/srv/$name-$disk.img")
+		cmp <(yes "$name-$disk" | head -c 4194304) <(head -c 4194304 "/srv/$name-$disk.img")
 	done
 done
 passed 'each disk holds what its own guest wrote to it'
