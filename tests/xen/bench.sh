@@ -9,7 +9,7 @@ set -uo pipefail
 begin_scenario bench
 
 rounds=${ROUNDS:-3}
-seconds=${SECONDS_EACH:-5}
+seconds=${SECONDS_EACH:-4}
 disk=/dev/nullb0
 backends='blkback qdisk copy map persistent'
 declare -A job=(
