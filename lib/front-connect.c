@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "front-inner.h"
 #include "num.h"
@@ -23,15 +24,23 @@ static bool in(unsigned states, enum xenbus_state state)
 	return states & IN(state);
 }
 
-static enum xenbus_state backend_state(struct front *front)
+/* 0, or a negative errno when XenStore did not answer: *@out is XENBUS_INVALID then. */
+static int look_at_backend(struct front *front, enum xenbus_state *out)
 {
-	enum xenbus_state state = xenbus_state(front->store, front->facts.backend);
-	char value[STORE_VALUE_MAX];
+	int ret = xenbus_look(front->store, XBT_NULL, front->facts.backend, out);
 
 	/* A guest may not look into the folder that the backend's directory was in. */
-	if (state == XENBUS_INVALID &&
-	    store_read_in(front->store, XBT_NULL, front->facts.backend, "state", value) == -EACCES)
-		return XENBUS_GONE;
+	if (ret != -EACCES)
+		return ret;
+	*out = XENBUS_GONE;
+	return 0;
+}
+
+static enum xenbus_state backend_state(struct front *front)
+{
+	enum xenbus_state state;
+
+	(void)!look_at_backend(front, &state);
 	return state;
 }
 
@@ -267,16 +276,28 @@ static int look_for_resize(struct front *front)
 	return 0;
 }
 
+/* The ring does not need XenStore: a connected front goes on without, as it would without news. */
+static int lose_store(struct front *front, int why)
+{
+	if (!front->connected)
+		return front_break(front, why, "XenStore: %s", strerror(-why));
+	epoll_ctl(front->poll_fd, EPOLL_CTL_DEL, store_fd(front->store), NULL);
+	front->store_lost = true;
+	return 0;
+}
+
 int front_look(struct front *front)
 {
 	enum xenbus_state state;
 	int ret = drain_events(front);
 
 	if (ret < 0)
-		return front_break(front, ret, "XenStore: %s", strerror(-ret));
+		return lose_store(front, ret);
 	if (!front->connected)
 		return 0;
-	state = backend_state(front);
+	ret = look_at_backend(front, &state);
+	if (ret < 0)
+		return lose_store(front, ret);
 	switch (state) {
 	case XENBUS_CONNECTED:
 	case XENBUS_RECONFIGURING:

@@ -72,8 +72,9 @@ struct front {
 	struct front_op *done, **done_tail;
 
 	bool connected, closing, resized;
-	bool changed; /* front_poll() has something to say beside finished operations */
-	int broken;   /* negative errno once the front is at its end */
+	bool store_lost; /* XenStore went away after connected: nothing is heard of it any more */
+	bool changed;	 /* front_poll() has something to say beside finished operations */
+	int broken;	 /* negative errno once the front is at its end */
 	struct err why;
 };
 

@@ -265,7 +265,7 @@ static int wait_fds(struct pollfd *fds, unsigned n, uint64_t deadline_ns)
 int front_wait(struct front *front, uint64_t deadline_ns)
 {
 	struct pollfd fds[2 + FRONT_QUEUES_MAX] = {
-		{.fd = store_fd(front->store), .events = POLLIN},
+		{.fd = front->store_lost ? -1 : store_fd(front->store), .events = POLLIN},
 		{.fd = front->options.wake_fd, .events = POLLIN},
 	};
 	unsigned n = 2;

@@ -37,22 +37,57 @@ scenario()
 	cat serve.log
 }
 
+# The same with news of the backend that the frontend has yet to look at when XenStore goes: COMMAND.
+scenario_with_news()
+{
+	make_image 16M
+	tap-attach web1 disk.img
+	mkfifo ready said
+	tap-serve --ready-fd 9 web1/xvda 9>ready 2>serve.log &
+	server=$!
+	read -r -N 1 _ <ready
+	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >said 2>&1 &
+	front=$!
+	exec 8<said
+	wait_for_node /local/domain/1/device/vbd/51712/state 4
+	kill -STOP "$front"
+	xenstore-write /local/domain/0/backend/taptools/1/51712/state 4
+	kill -KILL "$(own_xenstored)"
+	kill -CONT "$front"
+	cat <&8
+	wait "$front"
+	echo "front $?"
+	kill -TERM "$server"
+	wait "$server"
+	echo "status $?"
+}
+
 in_a_simulator()
 {
-	export -f scenario own_xenstored make_image wait_for_node
+	export -f scenario scenario_with_news own_xenstored make_image wait_for_node
 	unset LD_PRELOAD TAP_SIM_DIR
-	tap-sim bash -c 'scenario "$@"' scenario "$@"
+	tap-sim bash -c '"$@"' scenario "$@"
 }
 
 @test "XenStore gone: connected disks are served on, and the server stops in order" {
 	for arguments in web1/xvda --all '--threads 2 web1/xvda'; do
 		rm -f ready said
 		# shellcheck disable=SC2086 # several arguments in one word
-		try in_a_simulator $arguments
+		try in_a_simulator scenario $arguments
 		status_is 0
 		stdout_has 'no difference'
 		stdout_has 'status 0'
 		stdout_has 'XenStore is gone'
 		stdout_has 'left Connected'
 	done
+}
+
+@test "XenStore gone: a frontend with a ring goes on, whatever news it had still to look at" {
+	try in_a_simulator scenario_with_news
+	status_is 0
+	stdout_has 'no difference'
+	# It cannot say that it leaves.
+	stdout_matches "tap-front: .*cannot write '.*/state' = Closing"
+	stdout_has 'front 9'
+	stdout_has 'status 0'
 }
