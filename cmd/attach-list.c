@@ -7,6 +7,7 @@
 #include "attach-job.h"
 #include "num.h"
 #include "rundir.h"
+#include "stats.h"
 
 enum column { DISK, KIND, BACKEND, FRONTEND, MODE, SIZE, SERVER, IMAGE, PROBLEM, COLUMNS };
 
@@ -48,6 +49,20 @@ static void say_problem(struct facts *facts, const char *what, const char *more)
 			 msg_printable(more, strlen(more), text, sizeof(text)));
 }
 
+static void find_stopped(const struct disk *disk, struct facts *facts)
+{
+	struct stats_file *stats = malloc(sizeof(*stats));
+	unsigned stopped = stats && !stats_read(disk, stats) ? stats_stopped(stats) : 0;
+	char text[64];
+
+	if (stopped) {
+		snprintf(text, sizeof(text), "%u of %u rings stopped until the guest reconnects",
+			 stopped, stats->queues);
+		say_problem(facts, "broken: ", text);
+	}
+	free(stats);
+}
+
 static void find_problems(struct store *store, const struct disk *disk, struct facts *facts)
 {
 	char error[STORE_VALUE_MAX];
@@ -61,6 +76,8 @@ static void find_problems(struct store *store, const struct disk *disk, struct f
 		say_problem(facts, "being detached", "");
 	if (!facts->server && !disk_has_other_server(disk))
 		say_problem(facts, "unserved", "");
+	if (facts->server)
+		find_stopped(disk, facts);
 	if (xenbus_read_error(store, disk->backend, error) > 0)
 		say_problem(facts, "backend: ", error);
 	if (xenbus_read_error(store, disk->frontend, error) > 0)

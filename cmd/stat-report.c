@@ -323,6 +323,7 @@ static int add_item(const struct stat_row *row, struct json_object *envelope)
 		bad |= json_set_number(item, "in_flight", now->in_flight);
 	if (now->source == SAMPLE_STATS) {
 		bad |= json_set_number(item, "broken_rings", now->breaks);
+		bad |= json_set_number(item, "stopped_rings", now->stopped);
 		bad |= add_counters(&now->total, item);
 	}
 	if (now->source == SAMPLE_RING)

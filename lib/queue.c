@@ -121,6 +121,7 @@ void queue_break(struct queue *queue, int why)
 		return;
 	queue->broke = why;
 	queue->stopped = true;
+	queue->setup.stats->stopped = (uint64_t)-why;
 	queue_tell(queue, NEWS_BROKEN);
 }
 
@@ -297,6 +298,7 @@ static void order(struct queue *queue)
 
 void queue_start(struct queue *queue)
 {
+	queue->setup.stats->stopped = 0;
 	queue->setup.stats->req_cons = queue->ring.req_cons;
 	queue->setup.stats->rsp_prod = queue->ring.rsp_prod_pvt;
 	pthread_mutex_lock(&queue->lock);

@@ -101,6 +101,8 @@ static void add_private(const struct stats_file *stats, struct ring_copy *copy)
 		return;
 	if (queue->oldest_ns && queue->oldest_ns < copy->taken_ns)
 		copy->oldest_age_ns = copy->taken_ns - queue->oldest_ns;
+	if (stats->connected)
+		copy->stopped = (uint32_t)queue->stopped;
 	if (consumed > shared.req_prod - shared.rsp_prod ||
 	    queue->rsp_prod - shared.rsp_prod > consumed)
 		return;

@@ -26,6 +26,7 @@ struct ring_copy {
 	uint64_t taken_ns; /* CLOCK_MONOTONIC; 0 when a file does not tell */
 	bool has_private;  /* the server's own indices are known (tap-serve's stat file) */
 	uint32_t req_cons, rsp_prod_pvt;
+	uint32_t stopped;	/* why the server stopped it: see stats.h. 0 when it did not */
 	uint64_t oldest_age_ns; /* age of the oldest request in flight, 0 when unknown or none */
 	uint8_t *bytes;		/* RING_PAGE_BYTES << order */
 	struct ring ring;	/* set up over bytes */

@@ -9,6 +9,7 @@
 #define MAGIC_LINE     "taptools-ring 1"
 #define LINE_MAX_BYTES (ADDRESS_MAX + 32)
 #define QUEUE_MAX      65535
+#define ERRNO_MAX      4095
 
 int ring_copy_write(const struct ring_copy *copy, FILE *to)
 {
@@ -23,6 +24,8 @@ int ring_copy_write(const struct ring_copy *copy, FILE *to)
 		fprintf(to, "req-cons %u\nrsp-prod-pvt %u\n", copy->req_cons, copy->rsp_prod_pvt);
 	if (copy->oldest_age_ns)
 		fprintf(to, "oldest-age-ns %llu\n", (unsigned long long)copy->oldest_age_ns);
+	if (copy->stopped)
+		fprintf(to, "stopped %u\n", copy->stopped);
 	fputc('\n', to);
 	if (fwrite(copy->bytes, 1, length, to) != length || fflush(to) || ferror(to))
 		return -EIO;
@@ -30,7 +33,18 @@ int ring_copy_write(const struct ring_copy *copy, FILE *to)
 }
 
 /* The keys of the header, and which of them were there. */
-enum key { KEY_DISK, KEY_QUEUE, KEY_ABI, KEY_ORDER, KEY_TAKEN, KEY_CONS, KEY_PROD, KEY_AGE, KEYS };
+enum key {
+	KEY_DISK,
+	KEY_QUEUE,
+	KEY_ABI,
+	KEY_ORDER,
+	KEY_TAKEN,
+	KEY_CONS,
+	KEY_PROD,
+	KEY_AGE,
+	KEY_STOPPED,
+	KEYS
+};
 
 struct header {
 	struct ring_copy *copy;
@@ -40,7 +54,7 @@ struct header {
 static const char *const key_names[KEYS] = {
 	[KEY_DISK] = "disk",	     [KEY_QUEUE] = "queue",	  [KEY_ABI] = "abi",
 	[KEY_ORDER] = "order",	     [KEY_TAKEN] = "taken-ns",	  [KEY_CONS] = "req-cons",
-	[KEY_PROD] = "rsp-prod-pvt", [KEY_AGE] = "oldest-age-ns",
+	[KEY_PROD] = "rsp-prod-pvt", [KEY_AGE] = "oldest-age-ns", [KEY_STOPPED] = "stopped",
 };
 
 static int take_disk(struct ring_copy *copy, const char *value)
@@ -60,8 +74,9 @@ static int take_disk(struct ring_copy *copy, const char *value)
 static int take_value(struct ring_copy *copy, enum key key, const char *value)
 {
 	static const uint64_t max[KEYS] = {
-		[KEY_QUEUE] = QUEUE_MAX, [KEY_ORDER] = RING_ORDER_MAX, [KEY_TAKEN] = UINT64_MAX,
-		[KEY_CONS] = UINT32_MAX, [KEY_PROD] = UINT32_MAX,      [KEY_AGE] = UINT64_MAX,
+		[KEY_QUEUE] = QUEUE_MAX,   [KEY_ORDER] = RING_ORDER_MAX, [KEY_TAKEN] = UINT64_MAX,
+		[KEY_CONS] = UINT32_MAX,   [KEY_PROD] = UINT32_MAX,	 [KEY_AGE] = UINT64_MAX,
+		[KEY_STOPPED] = ERRNO_MAX,
 	};
 	uint64_t number;
 	int ret;
@@ -83,8 +98,10 @@ static int take_value(struct ring_copy *copy, enum key key, const char *value)
 		copy->req_cons = (uint32_t)number;
 	else if (key == KEY_PROD)
 		copy->rsp_prod_pvt = (uint32_t)number;
-	else
+	else if (key == KEY_AGE)
 		copy->oldest_age_ns = number;
+	else
+		copy->stopped = (uint32_t)number;
 	return 0;
 }
 

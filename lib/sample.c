@@ -30,12 +30,13 @@ static void take_stats(const struct inspection *in, struct sample *out)
 	stats_sum(stats, &out->total);
 	out->in_flight = out->total.in_flight;
 	out->breaks = stats->breaks;
+	out->stopped = in->server ? stats_stopped(stats) : 0;
 	if (!in->server)
 		out->state = stats->stopped_clean ? "stopped" : "died";
-	else if (stats->connected)
-		out->state = "connected";
+	else if (!stats->connected)
+		out->state = "waiting";
 	else
-		out->state = stats->breaks ? "broken" : "waiting";
+		out->state = out->stopped ? "broken" : "connected";
 }
 
 static void take_rings(const struct inspection *in, struct sample *out)

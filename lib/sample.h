@@ -39,7 +39,8 @@ struct sample {
 	/* SAMPLE_STATS */
 	uint64_t start_ns;
 	struct stats_queue total;
-	uint32_t breaks; /* rings that were stopped: their indices were impossible */
+	uint32_t breaks;  /* rings that were stopped: their indices were impossible */
+	unsigned stopped; /* rings that are stopped now */
 
 	/* SAMPLE_RING */
 	unsigned rings;

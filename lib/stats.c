@@ -197,3 +197,12 @@ void stats_sum(const struct stats_file *stats, struct stats_queue *out)
 		out->rsp_prod += queue->rsp_prod;
 	}
 }
+
+unsigned stats_stopped(const struct stats_file *stats)
+{
+	unsigned stopped = 0;
+
+	for (uint32_t q = 0; stats->connected && q < stats->queues && q < STATS_QUEUES; q++)
+		stopped += stats->queue[q].stopped != 0;
+	return stopped;
+}

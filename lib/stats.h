@@ -53,7 +53,9 @@ struct stats_queue {
 	uint64_t oldest_ns; /* gauge: CLOCK_MONOTONIC of the oldest request in flight, 0 without one
 			     */
 	uint32_t req_cons, rsp_prod; /* private indices as of the last push */
-	uint64_t spare[11];
+	uint64_t stopped; /* 0, or why nothing is fetched until the frontend reconnects: a positive
+			     errno, EPROTO for an impossible index */
+	uint64_t spare[10];
 };
 
 struct stats_file {
@@ -89,6 +91,9 @@ void stats_count(struct stats_queue *queue, enum stats_op op, int ok, uint64_t s
 /** Latency below which @permille of the counted requests were, by the buckets' upper ends; 0
  * without any. */
 uint64_t stats_percentile_ns(const struct stats_op_counters *counters, unsigned permille);
+
+/** How many rings of a connected disk are stopped. */
+unsigned stats_stopped(const struct stats_file *stats);
 
 /** All queues summed up (gauges too; oldest_ns is the oldest of all). */
 void stats_sum(const struct stats_file *stats, struct stats_queue *out);

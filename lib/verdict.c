@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@ const char *verdict_name(enum verdict verdict)
 		[VERDICT_BACKEND_STUCK] = "backend-stuck",
 		[VERDICT_FRONTEND_STUCK] = "frontend-stuck",
 		[VERDICT_BROKEN] = "broken",
+		[VERDICT_STOPPED] = "ring-stopped",
 	};
 
 	return names[verdict];
@@ -88,6 +90,17 @@ static void add_details(const struct ring_copy *now, struct verdict_facts *out)
 		add(out, ", the oldest for %s", num_format_time(now->oldest_age_ns, age));
 }
 
+/* The guest may have made the indices good again meanwhile: that does not start it. */
+static void judge_stopped(const struct ring_copy *now, struct verdict_facts *out)
+{
+	if (now->stopped == EPROTO)
+		judge(out, VERDICT_STOPPED, "its indices were impossible; ");
+	else
+		judge(out, VERDICT_STOPPED, "its event channel failed (%s); ",
+		      strerror((int)now->stopped));
+	add(out, "the server takes no request of it until the frontend reconnects");
+}
+
 static void judge_one(struct verdict_facts *out)
 {
 	if (out->outstanding)
@@ -135,15 +148,20 @@ void verdict_of(const struct ring_copy *earlier, const struct ring_copy *now,
 	struct ring_indices at = ring_look(&now->ring);
 
 	memset(out, 0, sizeof(*out));
-	if (broken(now, &at, out))
+	if (broken(now, &at, out)) {
+		if (now->stopped)
+			add(out, "; the server stopped it until the frontend reconnects");
 		return;
+	}
 	out->outstanding = at.req_prod - at.rsp_prod;
 	out->untaken = untaken(now, &at);
 	/* A file may say anything of req_cons. */
 	out->knows_unfetched = now->has_private && at.req_prod - now->req_cons <= out->outstanding;
 	if (out->knows_unfetched)
 		out->unfetched = at.req_prod - now->req_cons;
-	if (earlier)
+	if (now->stopped)
+		judge_stopped(now, out);
+	else if (earlier)
 		judge_two(earlier, now, &at, out);
 	else
 		judge_one(out);

@@ -18,6 +18,7 @@ enum verdict {
 	VERDICT_FRONTEND_STUCK, /* two looks: responses waited that the frontend was to be told of
 				   and did not take */
 	VERDICT_BROKEN,		/* impossible indices */
+	VERDICT_STOPPED,	/* the server stopped it, whatever its indices are now */
 };
 
 struct verdict_facts {
@@ -28,17 +29,17 @@ struct verdict_facts {
 	uint32_t untaken;   /* responses that the frontend has not taken yet, as far as rsp_event
 			       tells */
 	uint32_t moved_requests, moved_responses; /* between the two looks */
-	char text[160];				  /* one sentence without a full stop */
+	char text[200];				  /* one sentence without a full stop */
 };
 
 /** Judge one look, or two of the same ring (@earlier may be NULL). */
 void verdict_of(const struct ring_copy *earlier, const struct ring_copy *now,
 		struct verdict_facts *out);
 
-/** "idle", "busy", "moving", "backend-stuck", "frontend-stuck", "broken" */
+/** "idle", "busy", "moving", "backend-stuck", "frontend-stuck", "broken", "ring-stopped" */
 const char *verdict_name(enum verdict verdict);
 
-/** True for the three that tap-ring answers with exit status 1. */
+/** True for the four that tap-ring answers with exit status 1. */
 bool verdict_is_bad(enum verdict verdict);
 
 #endif

@@ -20,6 +20,16 @@ bench()
 	wait_ring '.outstanding > 0'
 }
 
+# A guest whose ring was stopped; its indices are as they were before. STOPPED is its pid.
+stopped_ring()
+{
+	mkfifo stopped
+	TAP_SIM_DOMID=1 "$BUILD/hostile/hostile" --stopped xvda >stopped 2>hostile.log 3>&- &
+	STOPPED=$!
+	background+=("$STOPPED")
+	read -r _ <stopped || fail "the ring was not stopped: $(<hostile.log)"
+}
+
 # Wait until jq's FILTER is true of the disk's ring. A stopped end has no event to give.
 wait_ring()
 {

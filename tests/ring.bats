@@ -169,6 +169,25 @@ broken_dump()
 	json_is '[.items[0].requests[].state] | unique' '["unknown"]'
 }
 
+@test "a ring that was stopped is told so, though its indices are good again" {
+	attach_and_serve
+	stopped_ring
+	try tap-ring "$DISK"
+	status_is 1
+	stdout_has 'web1/xvda queue 0: ring-stopped: its indices were impossible; the server takes no request of it until the frontend reconnects'
+	try tap-ring -J --interval 10ms "$DISK"
+	status_is 1
+	json_is '.items[0] | [.verdict, .outstanding]' '["ring-stopped",0]'
+	tap-map --dump "$DISK" >dump
+	try tap-ring dump
+	status_is 1
+	stdout_has 'ring-stopped: its indices were impossible'
+	stop "$STOPPED"
+	hold
+	try tap-ring "$DISK"
+	status_is 0
+}
+
 @test "more answers than requests: broken" {
 	broken_dump '\0\0\0\0\0\0\0\0\x01\0\0\0'
 	try tap-ring dump

@@ -53,6 +53,27 @@ next_report()
 	state_is stopped
 }
 
+@test "a ring that was stopped: broken, until the guest reconnects" {
+	attach_and_serve
+	stopped_ring
+	try tap-stat
+	status_is 0
+	state_is broken
+	try tap-stat -J
+	json_is '.items[0] | [.state, .broken_rings, .stopped_rings]' '["broken",1,1]'
+	try tap-attach -l
+	stdout_has 'broken: 1 of 1 rings stopped until the guest reconnects'
+	stdout_has "backend: the frontend's request index is impossible: ring stopped"
+	stop "$STOPPED"
+	try tap-stat
+	state_is waiting
+	hold
+	try tap-stat -J
+	json_is '.items[0] | [.state, .broken_rings, .stopped_rings]' '["connected",1,0]'
+	try tap-attach -l -J
+	json_is '.items[0].problem' null
+}
+
 @test "nodes that make no sense, of a disk that nobody serves" {
 	make_image 1M
 	attach

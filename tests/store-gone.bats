@@ -51,7 +51,7 @@ scenario_with_news()
 	exec 8<said
 	wait_for_node /local/domain/1/device/vbd/51712/state 4
 	kill -STOP "$front"
-	xenstore-write /local/domain/0/backend/taptools/1/51712/state 4
+	xenstore-write /local/domain/0/backend/tap/1/51712/state 4
 	kill -KILL "$(own_xenstored)"
 	kill -CONT "$front"
 	cat <&8

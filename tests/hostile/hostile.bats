@@ -93,6 +93,10 @@ attack_paths()
 	attack req_prod-behind
 }
 
+@test "req_prod lowered with requests in flight: the same" {
+	attack req_prod-lowered
+}
+
 @test "req_prod across 2^32: sound rings go on, broken ones are stopped" {
 	attack req_prod-wrapping
 }

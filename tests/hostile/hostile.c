@@ -173,7 +173,7 @@ void hostile_await(struct hostile *h, enum xenbus_state state)
 	await_one_of(h, state, state);
 }
 
-void hostile_await_error(struct hostile *h, const char *text)
+void hostile_see_error(struct hostile *h, const char *text)
 {
 	struct awaited awaited = {.h = h, .error = text};
 	char path[STORE_PATH_MAX], seen[STORE_VALUE_MAX];
@@ -183,6 +183,11 @@ void hostile_await_error(struct hostile *h, const char *text)
 		xenbus_read_error(h->judge, h->disk.backend, seen);
 		need(false, "the error node says '%s', nothing of '%s'", seen, text);
 	}
+}
+
+void hostile_await_error(struct hostile *h, const char *text)
+{
+	hostile_see_error(h, text);
 	xenbus_clear_error(h->judge, h->disk.backend);
 }
 
@@ -259,13 +264,27 @@ void hostile_disconnect(struct hostile *h)
 	hostile_reset(h);
 }
 
+#define BREAK_TEXT "request index is impossible"
+
 void hostile_await_break(struct hostile *h)
 {
 	h->breaks++;
-	hostile_await_error(h, "request index is impossible");
+	hostile_await_error(h, BREAK_TEXT);
 	memset(h->asked, 0, sizeof(h->asked));
 	h->waiting = 0;
 	hostile_reset(h);
 	hostile_connect(h, 0);
 	hostile_prove(h);
+}
+
+void hostile_leave_stopped(struct hostile *h)
+{
+	volatile uint32_t *req_prod = h->ring_page;
+	uint32_t sound = *req_prod;
+
+	h->breaks++;
+	*req_prod = sound + h->ring.slots + 1;
+	need(!channel_notify(h->channel), "notify: %m");
+	hostile_see_error(h, BREAK_TEXT);
+	*req_prod = sound;
 }

@@ -98,8 +98,13 @@ void hostile_disconnect(struct hostile *h);
 void hostile_await(struct hostile *h, enum xenbus_state state);
 /** Wait for an error node with @text in it, then remove it. */
 void hostile_await_error(struct hostile *h, const char *text);
+/** Wait for an error node with @text in it. */
+void hostile_see_error(struct hostile *h, const char *text);
 /** The ring was stopped, said so, and is good again after a reconnect. */
 void hostile_await_break(struct hostile *h);
+
+/** Break the ring and put its index back: it was stopped, and looks sound. */
+void hostile_leave_stopped(struct hostile *h);
 
 /** A READ of @segments pages' worth from sector 0 on. */
 struct request hostile_request(struct hostile *h, uint8_t operation, unsigned segments);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hostile CLASS VDEV       one round of an attack by the guest TAP_SIM_DOMID on its disk
- * hostile --list           the classes, one a line
+ * hostile --stopped VDEV   connects, has its ring stopped, says so and stays until it is told to
+ * end hostile --list           the classes, one a line
  *
  *   --until PID            rounds until that process has ended, one at least
  *   --abi ABI              of the ring
@@ -13,6 +14,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,21 +87,37 @@ static void attack(struct hostile *h, const struct hostile_class *class, int pid
 	report(h, rounds);
 }
 
+static void stay_stopped(struct hostile *h)
+{
+	sigset_t end;
+	int which;
+
+	sigemptyset(&end);
+	sigaddset(&end, SIGTERM);
+	need(!sigprocmask(SIG_BLOCK, &end, NULL), "signals: %m");
+	hostile_reset(h);
+	hostile_connect(h, 0);
+	hostile_leave_stopped(h);
+	need(puts("stopped") >= 0 && !fflush(stdout), "stdout: %m");
+	sigwait(&end, &which);
+	hostile_reset(h);
+	hostile_judge(h);
+	hostile_close(h);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"list", no_argument, NULL, 'l'},
-		{"until", required_argument, NULL, 'u'},
-		{"abi", required_argument, NULL, 'a'},
-		{"persistent", no_argument, NULL, 'p'},
-		{0},
+		{"list", no_argument, NULL, 'l'},	{"until", required_argument, NULL, 'u'},
+		{"stopped", no_argument, NULL, 's'},	{"abi", required_argument, NULL, 'a'},
+		{"persistent", no_argument, NULL, 'p'}, {0},
 	};
 	static struct hostile h;
 	const struct hostile_class *class;
 	const char *domid = getenv("TAP_SIM_DOMID");
 	enum ring_abi abi = RING_ABI_X86_64;
 	uint64_t from = 1;
-	bool persistent = false;
+	bool persistent = false, stopped = false;
 	uint32_t vdev = 0;
 	int option, pidfd = -1;
 
@@ -112,17 +130,22 @@ int main(int argc, char **argv)
 			need(!ring_abi_parse(optarg, &abi), "no ABI '%s'", optarg);
 		else if (option == 'p')
 			persistent = true;
+		else if (option == 's')
+			stopped = true;
 		else
 			return 2;
 		need(option != 'u' || pidfd >= 0, "no process '%s'", optarg);
 	}
-	need(argc - optind == 2, "usage: hostile [OPTION...] CLASS VDEV");
+	need(argc - optind == (stopped ? 1 : 2), "usage: hostile [OPTION...] CLASS VDEV");
 	class = find(argv[optind]);
-	need(class, "no class '%s'", argv[optind]);
-	need(!vdev_parse(argv[optind + 1], &vdev), "no disk '%s'", argv[optind + 1]);
+	need(class || stopped, "no class '%s'", argv[optind]);
+	need(!vdev_parse(argv[argc - 1], &vdev), "no disk '%s'", argv[argc - 1]);
 	need(!domid || !num_parse(domid, 1, DOMID_MAX, &from), "TAP_SIM_DOMID");
 	hostile_open(&h, (uint32_t)from, vdev, abi);
 	h.persistent = persistent;
-	attack(&h, class, pidfd);
+	if (stopped)
+		stay_stopped(&h);
+	else
+		attack(&h, class, pidfd);
 	return 0;
 }

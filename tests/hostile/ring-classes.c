@@ -39,6 +39,50 @@ static void behind(struct hostile *h)
 		break_by(h, h->ring.rsp_cons - by[i]);
 }
 
+/* Requests that the server has fetched and that will take a while: writes, and flushes of them. */
+static uint32_t keep_it_busy(struct hostile *h)
+{
+	uint32_t begin = h->ring.req_prod_pvt, end = begin + h->ring.slots - 4;
+
+	while (h->ring.req_prod_pvt != end) {
+		bool flush = end - h->ring.req_prod_pvt <= 8;
+		struct request request = hostile_request(
+			h, flush ? REQUEST_FLUSH_DISKCACHE : REQUEST_WRITE, flush ? 0 : 11);
+
+		hostile_ask(h, &request, REQUEST_FINE);
+	}
+	ring_front_push(&h->ring);
+	need(!channel_notify(h->channel), "notify: %m");
+	/* It asks for an event at the one that follows what it has fetched. */
+	while (*index_at(h, REQ_EVENT) != end + 1 && *index_at(h, RSP_PROD) != end)
+		;
+	return end;
+}
+
+/* Below what was fetched, and not below what was answered. */
+static void lowered(struct hostile *h)
+{
+	static const uint32_t by[] = {1, 2, 8};
+
+	for (size_t i = 0; i < sizeof(by) / sizeof(*by); i++) {
+		uint32_t end = keep_it_busy(h);
+
+		/* All too fast: once more. */
+		for (unsigned tries = 0; end - *index_at(h, RSP_PROD) < by[i]; tries++) {
+			need(tries < 1000, "nothing stays in flight");
+			hostile_settle(h);
+			end = keep_it_busy(h);
+		}
+		*index_at(h, REQ_PROD) = end - by[i];
+		need(!channel_notify(h->channel), "notify: %m");
+		hostile_see_error(h, "request index is impossible");
+		/* Stopped or not, what was fetched is answered, once. */
+		*index_at(h, REQ_PROD) = end;
+		hostile_settle(h);
+		hostile_await_break(h);
+	}
+}
+
 /* It is for the frontend to say where indices begin: a sound ring across 2^32. */
 static void wrapping(struct hostile *h)
 {
@@ -155,6 +199,7 @@ static void duplicate_ids(struct hostile *h)
 const struct hostile_class index_classes[] = {
 	{"req_prod-far-ahead", "more requests than the ring has slots", far_ahead},
 	{"req_prod-behind", "a producer index that goes back", behind},
+	{"req_prod-lowered", "a producer index that takes back what is in flight", lowered},
 	{"req_prod-wrapping", "indices across 2^32, sound and not", wrapping},
 	{"req_prod-at-connect", "a ring that is broken before it is connected",
 	 impossible_from_the_start},

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -118,6 +119,29 @@ static void private_indices(void **state)
 	assert_false(facts.knows_unfetched);
 }
 
+static void stopped(void **state)
+{
+	struct look a;
+	struct verdict_facts facts;
+	struct ring_copy *now = look(&a, (struct ring_indices){9, 8, 5, 6}, SECOND_NS);
+
+	now->stopped = EPROTO;
+	verdict_of(NULL, now, &facts);
+	assert_int_equal(facts.verdict, VERDICT_STOPPED);
+	assert_int_equal(facts.outstanding, 4);
+	assert_non_null(strstr(facts.text, "indices were impossible"));
+	verdict_of(now, now, &facts); /* not a stuck backend */
+	assert_int_equal(facts.verdict, VERDICT_STOPPED);
+	now->stopped = EIO;
+	verdict_of(NULL, now, &facts);
+	assert_non_null(strstr(facts.text, "event channel failed (Input/output error)"));
+	now = look(&a, (struct ring_indices){99, 8, 5, 6}, SECOND_NS);
+	now->stopped = EPROTO;
+	verdict_of(NULL, now, &facts);
+	assert_int_equal(facts.verdict, VERDICT_BROKEN);
+	assert_non_null(strstr(facts.text, "; the server stopped it"));
+}
+
 static void names(void **state)
 {
 	assert_string_equal(verdict_name(VERDICT_BACKEND_STUCK), "backend-stuck");
@@ -128,14 +152,15 @@ static void names(void **state)
 	assert_true(verdict_is_bad(VERDICT_BACKEND_STUCK));
 	assert_true(verdict_is_bad(VERDICT_FRONTEND_STUCK));
 	assert_true(verdict_is_bad(VERDICT_BROKEN));
+	assert_string_equal(verdict_name(VERDICT_STOPPED), "ring-stopped");
+	assert_true(verdict_is_bad(VERDICT_STOPPED));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_look),
-		cmocka_unit_test(two_looks),
-		cmocka_unit_test(private_indices),
+		cmocka_unit_test(one_look),	   cmocka_unit_test(two_looks),
+		cmocka_unit_test(private_indices), cmocka_unit_test(stopped),
 		cmocka_unit_test(names),
 	};
 
