@@ -36,6 +36,7 @@ struct backend {
 	enum after_drain after;
 	bool resumable_from_stats; /* the last server stopped with everything answered ... */
 	uint32_t resume_index[STATS_QUEUES]; /* ... at these rsp_prod */
+	bool unresumed; /* an earlier server's ring, which could not be taken over (yet) */
 	bool watching, ended;
 	struct loop_source again; /* a timer, once one was needed; see backend_store_failed() */
 	unsigned again_times;	  /* in a row */
@@ -64,8 +65,9 @@ void backend_connect(struct backend *backend);
 /**
  * A ring that another server served before. All that is known of it is the shared rsp_prod, which
  * is enough if everything consumed was answered: the ring is quiet, or the last server stopped in
- * order. Else -EUCLEAN, exit 8. Nodes of the frontend that cannot be used are 0, as in
- * backend_connect(): the error node says why, and the disk waits for another state of it.
+ * order. Else -EUCLEAN, exit 8. Nodes of the frontend that cannot be used, a ring that is not
+ * granted and a port that cannot be bound are 0, as in backend_connect(): the error node says why,
+ * and the disk waits for another state of the frontend.
  */
 int backend_resume(struct backend *backend, struct err *e);
 

@@ -200,6 +200,11 @@ void backend_connect(struct backend *backend)
 	struct front_offer offer;
 	struct err e = {0};
 
+	if (backend->unresumed) {
+		if (backend_resume(backend, &e) < 0)
+			fail(backend, &e);
+		return;
+	}
 	backend_publish_features(store, &backend->disk, &backend->config,
 				 image_facts(backend->image), backend->host->data_path);
 	if (backend_offer_read(store, &backend->disk, &backend->config.caps, &offer, &e) < 0 ||
@@ -222,17 +227,12 @@ void backend_connect(struct backend *backend)
 		  "connected: %s, %u slots", ring_abi_name(offer.abi), backend->stats->slots);
 }
 
-int backend_resume(struct backend *backend, struct err *e)
+static int take_over(struct backend *backend, struct err *e)
 {
 	struct front_offer offer;
 	int ret = backend_offer_read(backend->host->store, &backend->disk, &backend->config.caps,
 				     &offer, e);
 
-	/* What one guest wrote must not keep its neighbours' server from starting. */
-	if (ret == -EPROTO) {
-		fail(backend, e);
-		return 0;
-	}
 	if (!ret)
 		ret = open_queues(backend, &offer, e);
 	if (ret < 0)
@@ -253,6 +253,24 @@ int backend_resume(struct backend *backend, struct err *e)
 	}
 	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
 	start_queues(backend, &offer);
-	log_line(backend->host->log, LOG_NOTICE, backend->disk.name, "resumed");
+	return 0;
+}
+
+int backend_resume(struct backend *backend, struct err *e)
+{
+	bool again = backend->unresumed;
+	int ret = take_over(backend, e);
+
+	backend->unresumed = ret < 0;
+	/* What one guest did must not keep its neighbours' server from starting. */
+	if (ret == -EPROTO) {
+		fail(backend, e);
+		return 0;
+	}
+	if (ret < 0)
+		return ret;
+	if (again)
+		xenbus_clear_error(backend->host->store, backend->disk.backend);
+	log_guest(backend->host->log, &backend->account->log_limit, backend->disk.name, "resumed");
 	return 0;
 }

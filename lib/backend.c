@@ -61,6 +61,11 @@ static void settle_closed(struct backend *backend, enum xenbus_state state, bool
 		backend_end(backend);
 }
 
+static bool is_connected(enum xenbus_state front)
+{
+	return front == XENBUS_INITIALISED || front == XENBUS_CONNECTED;
+}
+
 /* Did a connected frontend publish other rings without closing (a resume, protocol.md 16)? */
 static bool has_new_ring(struct backend *backend)
 {
@@ -107,6 +112,8 @@ void backend_look(struct backend *backend)
 	}
 	if (backend->draining)
 		return; /* finish_drain() looks again */
+	if (front != XENBUS_INVALID && !is_connected(front))
+		backend->unresumed = false;
 	switch (front) {
 	case XENBUS_INITIALISING:
 		if (backend->queues) /* a new life of the frontend that skipped Closed */
@@ -268,11 +275,6 @@ static int watch(struct backend *backend, bool on)
 			store_unwatch(store, path, backend->token);
 	}
 	return ret;
-}
-
-static bool is_connected(enum xenbus_state front)
-{
-	return front == XENBUS_INITIALISED || front == XENBUS_CONNECTED;
 }
 
 /* A device that an earlier server left connected is resumed; any other begins with its features. */

@@ -166,6 +166,15 @@ static void tell_news(struct loop_task *task)
 /* --- open and close ----------------------------------------------------------------------------
  */
 
+/*
+ * What was asked for was the frontend's to give, and is not there: gntdev says EINVAL for whatever
+ * the hypervisor refused to map, evtchn what the hypervisor said. All else is our own trouble.
+ */
+static int refused_or(int error)
+{
+	return error == EINVAL || error == ESRCH ? -EPROTO : -error;
+}
+
 static int map_ring(struct queue *queue, struct err *e)
 {
 	const struct queue_setup *setup = &queue->setup;
@@ -179,7 +188,7 @@ static int map_ring(struct queue *queue, struct err *e)
 	shared = xengnttab_map_domain_grant_refs(queue->gnttab, pages, setup->domid,
 						 queue->setup.ring_refs, PROT_READ | PROT_WRITE);
 	if (!shared)
-		return err_set(e, -errno, TAP_EXIT_SYSTEM,
+		return err_set(e, refused_or(errno), TAP_EXIT_SYSTEM,
 			       "cannot map the frontend's ring (ring-ref %u, %u pages): %s",
 			       setup->ring_refs[0], pages, strerror(errno));
 	return ring_setup(&queue->ring, shared, setup->abi, setup->ring_order);
@@ -222,7 +231,7 @@ static int open_parts(struct queue *queue, struct err *e)
 	ring_back_resume(&queue->ring);
 	ret = channel_bind(&queue->channel, setup->domid, setup->port);
 	if (ret < 0)
-		return err_set(e, ret, TAP_EXIT_SYSTEM,
+		return err_set(e, refused_or(-ret), TAP_EXIT_SYSTEM,
 			       "cannot bind the frontend's event channel %u: %s", setup->port,
 			       strerror(-ret));
 	ret = make_slots(queue);

@@ -72,7 +72,9 @@ struct queue_setup {
 
 /**
  * Map the ring, bind the port, make the arena. On failure everything is undone and @e says which of
- * ring, port or memory it was. Nothing is fetched before queue_start().
+ * ring, port or memory it was: -EPROTO when the ring is not granted, or the port not to be bound,
+ * which is the frontend's affair, another negative errno for our own. Nothing is fetched before
+ * queue_start().
  */
 int queue_open(struct queue **out, const struct queue_setup *setup, struct loop *loop,
 	       struct loop *control, struct err *e);

@@ -91,6 +91,88 @@ load helper
 	tap-attach -d web1/xvda web2/xvda
 }
 
+# Two guests' disks; the first one's guest is connected, and no server runs.
+left_connected()
+{
+	make_image 1M 1.img
+	make_image 1M 2.img
+	tap-attach web1 1.img
+	tap-attach web2 2.img
+	serve web1/xvda
+	hold
+	stop "$SERVER"
+}
+
+# Both are served, and of the first one's guest is said "$1".
+served_all_the_same()
+{
+	serve web1/xvda web2/xvda
+	grep -q "web1/xvda: $1" serve.log
+	try xenstore-read /local/domain/0/error/backend/tap/1/51712/error
+	stdout_has "$1"
+	GUEST=2 front verify --ops 200 xvda
+}
+
+# Its next frontend is served.
+good_after_reconnect()
+{
+	front verify --ops 200 xvda
+	run ! xenstore-exists /local/domain/0/error/backend/tap/1/51712/error
+	tap-attach -d web1/xvda web2/xvda
+}
+
+@test "a guest whose ring is no longer granted keeps no neighbour's server from starting" {
+	left_connected
+	crash "$HOLD"
+	served_all_the_same "cannot map the frontend's ring"
+	good_after_reconnect
+}
+
+@test "a guest whose port cannot be bound keeps no neighbour's server from starting" {
+	left_connected
+	port=$(xenstore-read /local/domain/1/device/vbd/51712/event-channel)
+	xenstore-write /local/domain/1/device/vbd/51712/event-channel $((port + 1))
+	served_all_the_same "cannot bind the frontend's event channel"
+	crash "$HOLD"
+	good_after_reconnect
+}
+
+@test "a ring left in flight is not gone on with, also where it could not be looked at at first" {
+	make_image 1M
+	attach
+	serve
+	TAP_SIM_DOMID=1 tap-front bench --runtime 1h xvda >bench.log 2>&1 3>&- &
+	guest=$!
+	background+=("$guest")
+	nodes=/local/domain/1/device/vbd/51712
+	wait_for_node $nodes/state 4
+	kill -STOP "$SERVER"
+	until tap-ring -J "$DISK" | jq -e '.items[0].outstanding > 0'; do kill -0 "$guest"; done
+	crash "$SERVER"
+	ring=$(xenstore-read $nodes/ring-ref)
+	xenstore-write $nodes/ring-ref x
+	serve
+	xenstore-write $nodes/ring-ref "$ring" $nodes/state 4
+	wait_for_node /local/domain/0/error/backend/tap/1/51712/error \
+		'the last server died with requests in flight: going on could lose or repeat some'
+	[[ $(tap-stat -J | jq '.items[0].requests') -eq 0 ]]
+	crash "$guest"
+	front verify --ops 200 xvda
+}
+
+@test "what the system lacks for a connected guest's ring ends the server" {
+	left_connected
+	for call in xengnttab_map_domain_grant_refs:1:ENOMEM xengnttab_open:1:EMFILE \
+		xenevtchn_bind_interdomain:1:ENOSPC; do
+		TAP_SIM_FAIL=$call try tap-serve web1/xvda web2/xvda
+		status_is 9
+		stderr_has web1/xvda
+	done
+	serve web1/xvda web2/xvda
+	stop "$HOLD"
+	tap-attach -d web1/xvda web2/xvda
+}
+
 @test "a resize reaches the thread that serves" {
 	make_image 1M
 	attach
