@@ -593,6 +593,37 @@ remove $BACK"
 	stop "$HOLD"
 }
 
+@test "-c: what cannot grow is refused, and said why" {
+	attach web1 null:1M
+	serve
+	try tap-attach -c web1/xvda 2M
+	status_is 7
+	stderr_has 'it is no file'
+	make_image 1M
+	attach web2 disk.img
+	serve
+	try tap-attach -c web2/xvda 0
+	status_is 2
+	mv disk.img away.img
+	mkdir disk.img
+	try tap-attach -c web2/xvda 2M
+	status_is 7
+	stderr_has disk.img
+	rmdir disk.img
+	mv away.img disk.img
+	# Behind the server's back.
+	truncate -s 512K disk.img
+	try tap-attach -c web2/xvda
+	status_is 8
+	stderr_has 'the image shrank to 1024 sectors, the guest has 2048'
+	truncate -s 1M disk.img
+	kill -STOP "$SERVER"
+	try tap-attach -c --timeout 50ms web2/xvda 2M
+	kill -CONT "$SERVER"
+	status_is 5
+	stderr_has 'no answer in time'
+}
+
 @test "-c of a disk that nobody serves: 3, and the file stays as it is" {
 	make_image 1M
 	attach
