@@ -29,25 +29,21 @@ const char *xenbus_state_text(enum xenbus_state state)
 
 int xenbus_look(struct store *store, xs_transaction_t tx, const char *dir, enum xenbus_state *out)
 {
+	char value[STORE_VALUE_MAX];
 	uint64_t state;
-	int ret = store_read_number(store, tx, dir, "state", XENBUS_INITIALISING,
-				    XENBUS_RECONFIGURED, &state);
+	int ret = store_read_in(store, tx, dir, "state", value);
 
 	*out = XENBUS_INVALID;
-	switch (ret) {
-	case 0:
-		*out = (enum xenbus_state)state;
-		return 0;
-	case -ENOENT:
+	if (ret == -ENOENT)
 		*out = XENBUS_GONE;
+	if (ret == -ENOENT || ret == -EMSGSIZE)
 		return 0;
-	case -EINVAL: /* what the node holds */
-	case -ERANGE:
-	case -EMSGSIZE:
-		return 0;
-	default:
-		return ret;
-	}
+	/* What libxenstore says once its connection is gone is nothing that a node holds. */
+	if (ret < 0)
+		return ret == -EINVAL ? -ECONNRESET : ret;
+	if (!num_parse(value, XENBUS_INITIALISING, XENBUS_RECONFIGURED, &state))
+		*out = (enum xenbus_state)state;
+	return 0;
 }
 
 enum xenbus_state xenbus_state_in(struct store *store, xs_transaction_t tx, const char *dir)
