@@ -89,11 +89,14 @@ int backend_config_read(struct store *store, const struct disk *disk, struct bac
 
 int backend_read_online(struct store *store, const struct disk *disk, bool *out)
 {
+	char value[STORE_VALUE_MAX];
 	uint64_t online = 0;
-	int ret = store_read_number(store, XBT_NULL, disk->backend, "online", 0, 1, &online);
+	int ret = store_read_in(store, XBT_NULL, disk->backend, "online", value);
 
-	*out = !ret && online;
-	return ret == -ENOENT || ret == -EINVAL || ret == -ERANGE || ret == -EMSGSIZE ? 0 : ret;
+	*out = ret >= 0 && !num_parse(value, 0, 1, &online) && online;
+	if (ret >= 0 || ret == -ENOENT || ret == -EMSGSIZE)
+		return 0;
+	return ret == -EINVAL ? -ECONNRESET : ret; /* as in xenbus_look() */
 }
 
 int backend_offer_read(struct store *store, const struct disk *disk,
@@ -121,19 +124,29 @@ bool backend_offered_persistent(struct store *store, const struct disk *disk)
 	return flag_in(store, disk, "feature-persistent", false);
 }
 
-static int withdraw(struct store *store, const struct disk *disk, const char *key)
+static int withdraw(struct store *store, xs_transaction_t tx, const char *dir, const char *key)
 {
 	char path[STORE_PATH_MAX];
-	int ret = store_path(path, "%s/%s", disk->backend, key);
+	int ret = store_path(path, "%s/%s", dir, key);
 
-	return ret ? ret : store_remove(store, XBT_NULL, path);
+	return ret ? ret : store_remove(store, tx, path);
 }
 
-int backend_publish_features(struct store *store, const struct disk *disk,
-			     const struct backend_config *config, const struct image_facts *image,
-			     enum data_path data_path)
+struct features {
+	const struct disk *disk;
+	const struct backend_config *config;
+	const struct image_facts *image;
+	bool persistent;
+};
+
+/* Never into a directory that is gone: to write there would bring it back. */
+static int write_features(struct store *store, xs_transaction_t tx, void *opaque)
 {
-	bool discard = config->discard && image->can_discard && !config->read_only;
+	const struct features *f = opaque;
+	const struct image_facts *image = f->image;
+	const struct backend_caps *caps = &f->config->caps;
+	const char *dir = f->disk->backend;
+	bool discard = f->config->discard && image->can_discard && !f->config->read_only;
 	const struct {
 		const char *key;
 		uint64_t value;
@@ -141,27 +154,38 @@ int backend_publish_features(struct store *store, const struct disk *disk,
 	} nodes[] = {
 		{"feature-flush-cache", image->can_flush, false},
 		{"feature-barrier", image->can_flush, false},
-		{"feature-persistent", data_path_wants_persistent(data_path), false},
-		{"feature-max-indirect-segments", config->caps.max_indirect_segments,
-		 !config->caps.max_indirect_segments},
-		{"max-ring-page-order", config->caps.max_ring_order, false},
-		{"max-ring-pages", 1u << config->caps.max_ring_order, false},
-		{"multi-queue-max-queues", config->caps.max_queues, false},
+		{"feature-persistent", f->persistent, false},
+		{"feature-max-indirect-segments", caps->max_indirect_segments,
+		 !caps->max_indirect_segments},
+		{"max-ring-page-order", caps->max_ring_order, false},
+		{"max-ring-pages", 1u << caps->max_ring_order, false},
+		{"multi-queue-max-queues", caps->max_queues, false},
 		{"feature-discard", discard, false},
 		{"discard-granularity", image->discard_granularity_bytes, !discard},
 		{"discard-alignment", image->discard_alignment_bytes, !discard},
 		{"discard-secure", image->can_discard_secure, !discard},
 	};
-	int ret = 0;
+	int ret = store_exists(store, tx, dir) ? 0 : -ENOENT;
 
 	for (size_t i = 0; !ret && i < ARRAY_SIZE(nodes); i++) {
 		if (!nodes[i].absent)
-			ret = store_write(store, XBT_NULL, disk->backend, nodes[i].key, "%" PRIu64,
-					  nodes[i].value);
+			ret = store_write(store, tx, dir, nodes[i].key, "%" PRIu64, nodes[i].value);
 		else /* another backend of the disk may have offered it before */
-			ret = withdraw(store, disk, nodes[i].key);
+			ret = withdraw(store, tx, dir, nodes[i].key);
 	}
 	return ret;
+}
+
+int backend_publish_features(struct store *store, const struct disk *disk,
+			     const struct backend_config *config, const struct image_facts *image,
+			     enum data_path data_path)
+{
+	struct features features = {.disk = disk,
+				    .config = config,
+				    .image = image,
+				    .persistent = data_path_wants_persistent(data_path)};
+
+	return store_transaction(store, write_features, &features);
 }
 
 struct connected {
@@ -217,6 +241,8 @@ static int write_size(struct store *store, xs_transaction_t tx, void *opaque)
 	const struct new_size *size = opaque;
 	int ret;
 
+	if (!store_exists(store, tx, size->disk->backend))
+		return -ENOENT;
 	ret = store_write(store, tx, size->disk->backend, "sectors", "%" PRIu64, size->sectors);
 	if (!ret && size->connected)
 		ret = store_write(store, tx, size->disk->backend, "state", "%d", XENBUS_CONNECTED);

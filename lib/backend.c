@@ -41,6 +41,8 @@ static void offer_disk(struct backend *backend)
 	int ret = backend_publish_features(store, &backend->disk, &backend->config,
 					   image_facts(backend->image), backend->host->data_path);
 
+	if (ret == -ENOENT)
+		return; /* it was just removed: the watch will say so */
 	if (ret < 0)
 		backend_store_failed(backend, ret, "offer the disk");
 	else
