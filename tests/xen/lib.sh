@@ -164,7 +164,7 @@ guest_unpause()
 
 guest_is_up()
 {
-	wait_until $((90 * ${SLOW:-1})) "/local/domain/${domid[$1]}/data" \
+	wait_until $((180 * ${SLOW:-1})) "/local/domain/${domid[$1]}/data" \
 		node_is "/local/domain/${domid[$1]}/data/done" 'boot 0' ||
 		fail "guest $1 does not come up: $(tail -n 3 "/var/log/xen/guest-$1.log" | tr '\n' ' ')"
 }

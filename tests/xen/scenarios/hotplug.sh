@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# limit: 240
+# limit: 400
 # A second disk comes and goes twenty times while the guest works on its first.
 #
 # Seen to fail with: a server that does not unmap the ring at disconnect; one that answers writes without doing them.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# limit: 300
+# limit: 500
 # All that Linux's blkfront can be told to use at once: four queues, rings of sixteen pages, indirect requests of 256
 # segments; with persistent grants and without.
 #
