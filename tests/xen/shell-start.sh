@@ -14,6 +14,11 @@ cmdline="console=hvc0 quiet shell"
 memory=448
 END
 PS1='dom0# '
+# busybox would ask the first process, which waits for this shell to end.
+poweroff()
+{
+	exit
+}
 cat <<'END'
 
 This is dom0 of a real Xen. Try:
