@@ -139,15 +139,3 @@ refused()
 	done
 	refused 'indirect=257 is neither max nor a number from 0 to 256' disk=xvda indirect=257
 }
-
-@test "disks that cannot be, and more than the backend offers: nbdkit does not start" {
-	refused "'nonsense'" disk=nonsense
-	refused "this is domain 1" disk=web2/xvda # this is web1
-	refused 'xvdq: ' disk=xvdq
-	make_image 1M
-	attach --max-queues 2 --max-ring-order 1 --max-segments 32 web1 disk.img
-	serve
-	refused "option '--queues': 3 is more than the backend offers, 2" disk=xvda queues=3
-	refused "option '--ring-order': 2 is more than the backend offers, 1" disk=xvda ring-order=2
-	refused "33 is more than the backend offers, 32" disk=xvda indirect=33
-}
