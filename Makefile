@@ -158,7 +158,6 @@ check-asan:
 	@$(MAKE) --no-print-directory B=build-asan SANITIZE=address,undefined programs
 	@B=build-asan tests/run $(UNIT_SRC) $(filter-out $(SAME_UNDER_ANY),$(BATS))
 
-# The tools that a test runs are wrappers, made here, of those in B.
 # gcc's ThreadSanitizer does not know the fences of the ring's protocol, which order shared memory and no
 # thread of ours.
 TSAN_BATS = tests/threads.bats tests/serve.bats tests/store-gone.bats tests/persistent.bats \
@@ -185,6 +184,7 @@ VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-l
 VALGRIND_BATS = tests/serve.bats tests/map.bats
 # Its children end with what their parent had allocated.
 VALGRIND_NOT = tests/unit/sim-fork.c
+# The tools that a test runs are wrappers, made here, of those in B.
 check-valgrind:
 	@tests/need check $(B)
 	@$(MAKE) --no-print-directory programs

@@ -121,18 +121,29 @@ static int not_offered(const char *what, struct err *e)
 	return err_set(e, -EOPNOTSUPP, TAP_EXIT_IMAGE, "the backend offers no %s", what);
 }
 
+static int do_op(struct front_job *job, struct front_op *op, struct err *e)
+{
+	int ret = front_do(job->front, op, e);
+
+	return ret ? ret : front_op_error(op, e);
+}
+
 int front_flush(struct front_job *job, struct err *e)
 {
+	struct front_op op = {.operation = REQUEST_FLUSH_DISKCACHE};
+
 	if (!front_facts(job->front)->flush)
 		return not_offered("flush", e);
-	return front_do(job->front, REQUEST_FLUSH_DISKCACHE, 0, NULL, 0, e);
+	return do_op(job, &op, e);
 }
 
 int front_barrier(struct front_job *job, struct err *e)
 {
+	struct front_op op = {.operation = REQUEST_WRITE_BARRIER};
+
 	if (!front_facts(job->front)->barrier)
 		return not_offered("barrier", e);
-	return front_do(job->front, REQUEST_WRITE_BARRIER, 0, NULL, 0, e);
+	return do_op(job, &op, e);
 }
 
 int front_may_write(const struct front_job *job, struct err *e)
@@ -181,7 +192,7 @@ int front_extent(struct front_job *job, struct err *e)
 
 int front_discard(struct front_job *job, struct err *e)
 {
-	struct front_op op = {.operation = REQUEST_DISCARD, .secure = job->secure}, *done = NULL;
+	struct front_op op = {.operation = REQUEST_DISCARD, .secure = job->secure};
 	int ret = front_extent(job, e);
 
 	if (!ret)
@@ -194,15 +205,7 @@ int front_discard(struct front_job *job, struct err *e)
 		return ret;
 	op.offset_bytes = job->offset_bytes;
 	op.length_bytes = job->length_bytes;
-	ret = front_submit(job->front, &op);
-	if (ret)
-		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot submit: %s", strerror(-ret));
-	while (!ret && !done)
-		ret = front_poll(job->front, UINT64_MAX, &done, e);
-	if (!ret)
-		return front_op_error(&op, e);
-	front_forget(job->front); /* op is on the stack */
-	return ret;
+	return do_op(job, &op, e);
 }
 
 /* Connected until the backend wants the disk back or a signal comes. */

@@ -199,15 +199,6 @@ const char *front_rw_name(enum front_rw rw)
 	return names[rw];
 }
 
-static int take_rw(const char *arg, enum front_rw *rw, struct err *e)
-{
-	for (*rw = RW_READ; *rw <= RW_RANDRW; (*rw)++) {
-		if (!strcmp(arg, front_rw_name(*rw)))
-			return 0;
-	}
-	return err_set(e, -EINVAL, TAP_EXIT_USAGE, "option '--rw': '%s' is none of " RW_WORDS, arg);
-}
-
 /* Place of @arg among the words of a list, or -EINVAL. */
 static int take_word(const char *option, const char *arg, const char *words, struct err *e)
 {
@@ -313,8 +304,12 @@ static int take_option(int key, const char *arg, void *opaque, struct err *e)
 		return opt_number("seed", arg, 0, UINT64_MAX, &job->seed, e);
 	case KEY_RANGE:
 		return opt_size("range", arg, RING_PAGE_BYTES, INT64_MAX, &job->range_bytes, e);
-	case KEY_RW:
-		return take_rw(arg, &job->rw, e);
+	case KEY_RW: /* RW_WORDS are in the order of the enum */
+		ret = take_word("rw", arg, RW_WORDS, e);
+		if (ret < 0)
+			return ret;
+		job->rw = (enum front_rw)ret;
+		return 0;
 	case KEY_BS:
 		return opt_size("bs", arg, SECTOR_BYTES, BLOCK_MAX, &job->block_bytes, e);
 	case KEY_RUNTIME:

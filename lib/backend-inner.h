@@ -38,8 +38,8 @@ struct backend {
 	uint32_t resume_index[STATS_QUEUES]; /* ... at these rsp_prod */
 	bool unresumed; /* an earlier server's ring, which could not be taken over (yet) */
 	bool watching, ended;
-	struct loop_source again; /* a timer, once one was needed; see backend_store_failed() */
-	unsigned again_times;	  /* in a row */
+	struct loop_task again; /* see backend_store_failed() */
+	unsigned again_times;	/* in a row */
 	struct account *account;
 };
 
@@ -54,7 +54,7 @@ void backend_tell_data_path(struct backend *backend, const char *name);
 
 /** XenStore refused @what ("offer the disk"): say so, and take a step again after a while. */
 void backend_store_failed(struct backend *backend, int ret, const char *what);
-void backend_again_close(struct backend *backend);
+void backend_again(struct loop_task *task);
 
 /** Write our state; a device that is gone has none. */
 void backend_switch(struct backend *backend, enum xenbus_state state);

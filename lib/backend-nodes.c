@@ -91,12 +91,10 @@ int backend_read_online(struct store *store, const struct disk *disk, bool *out)
 {
 	char value[STORE_VALUE_MAX];
 	uint64_t online = 0;
-	int ret = store_read_in(store, XBT_NULL, disk->backend, "online", value);
+	int ret = store_look(store, XBT_NULL, disk->backend, "online", value);
 
 	*out = ret >= 0 && !num_parse(value, 0, 1, &online) && online;
-	if (ret >= 0 || ret == -ENOENT || ret == -EMSGSIZE)
-		return 0;
-	return ret == -EINVAL ? -ECONNRESET : ret; /* as in xenbus_look() */
+	return ret >= 0 || ret == -ENOENT || ret == -EMSGSIZE ? 0 : ret;
 }
 
 int backend_offer_read(struct store *store, const struct disk *disk,

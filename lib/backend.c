@@ -335,6 +335,7 @@ int backend_open(struct backend **out, const struct backend_host *host, const st
 	backend->disk = *disk;
 	snprintf(backend->token, sizeof(backend->token), "%s", token);
 	backend->claim_fd = -1;
+	backend->again = (struct loop_task){.run = backend_again, .owner = backend};
 	backend->account = account_get(host->accounts, disk->domid);
 	ret = backend->account ? open_parts(backend, e)
 			       : err_set(e, -ENOMEM, TAP_EXIT_SYSTEM, "out of memory");
@@ -368,7 +369,7 @@ void backend_close(struct backend *backend)
 {
 	if (backend->watching)
 		watch(backend, false);
-	backend_again_close(backend);
+	loop_cancel(backend->host->loop, &backend->again);
 	control_close(backend->control);
 	if (backend->image)
 		image_close(backend->image);

@@ -285,33 +285,18 @@ int front_poll(struct front *front, uint64_t deadline_ns, struct front_op **done
 					   : strerror(-ret));
 }
 
-int front_do(struct front *front, enum request_operation operation, uint64_t offset_bytes,
-	     void *data, uint64_t length_bytes, struct err *e)
+int front_do(struct front *front, struct front_op *op, struct err *e)
 {
-	struct front_op op = {
-		.operation = operation,
-		.offset_bytes = offset_bytes,
-		.length_bytes = length_bytes,
-		.data = data,
-	};
 	struct front_op *done = NULL;
-	int ret = front_submit(front, &op);
+	int ret = front_submit(front, op);
 
 	if (ret)
-		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot %s %llu bytes at %llu: %s",
-			       request_operation_name((uint8_t)operation),
-			       (unsigned long long)length_bytes, (unsigned long long)offset_bytes,
-			       strerror(-ret));
-	while (!done) {
+		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot submit: %s", strerror(-ret));
+	while (!ret && !done)
 		ret = front_poll(front, UINT64_MAX, &done, e);
-		if (ret)
-			return ret;
-	}
-	if (op.result)
-		return err_set(e, op.result, TAP_EXIT_IMAGE, "%s at %llu: %s",
-			       request_operation_name((uint8_t)operation),
-			       (unsigned long long)offset_bytes, strerror(-op.result));
-	return 0;
+	if (ret)
+		front_forget(front); /* @op is the caller's again */
+	return ret;
 }
 
 void front_forget(struct front *front)

@@ -144,9 +144,8 @@ int front_fd(const struct front *front);
  */
 void front_forget(struct front *front);
 
-/** Do one operation and wait for it, with nothing else submitted. Returns its result too. */
-int front_do(struct front *front, enum request_operation operation, uint64_t offset_bytes,
-	     void *data, uint64_t length_bytes, struct err *e);
+/** Do one operation, with nothing else submitted, and wait until @op->result is there. */
+int front_do(struct front *front, struct front_op *op, struct err *e);
 
 /** The backend said that `sectors` changed: facts are read anew (true once per change). */
 bool front_resized(struct front *front);

@@ -62,9 +62,8 @@ struct queue {
 	struct pages *pages;
 	struct image_io *io;
 	struct loop_source channel_source, io_source, idle_source;
-	struct loop_task late_turn; /* to rearm the port */
-	struct loop_task turn;	    /* its share: the guest's, from start to finish */
-	unsigned depth;		    /* slots: requests in flight at most */
+	struct loop_task turn; /* its share: the guest's, from start to finish */
+	unsigned depth;	       /* slots: requests in flight at most */
 	struct slot *slots;
 	struct slot_list free, in_flight;
 	struct iovec *iovs;
@@ -95,7 +94,6 @@ struct queue {
 
 /** A turn, and the start of a barrier that waited: see queue-turn.c. In the serving thread. */
 void queue_turn(struct loop_task *task);
-void queue_late_turn(struct loop_task *task);
 void queue_turn_barrier(struct queue *queue);
 
 /** Have the callback made, in the control thread. In the serving thread. */

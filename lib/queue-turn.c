@@ -364,7 +364,7 @@ static bool may_rearm(struct queue *queue)
 		queue->rearm_ns = share_event(queue->turn.share, useful, at_ns);
 	queue->judged = true;
 	if (!useful && queue->rearm_ns > at_ns) {
-		loop_defer_until(queue->loop, &queue->late_turn, queue->rearm_ns);
+		loop_defer_until(queue->loop, &queue->turn, queue->rearm_ns);
 		return false;
 	}
 	queue->rearmed_at = requests;
@@ -408,13 +408,6 @@ static void tell_empty(struct queue *queue)
 	}
 	if (queue->stopping && !queue->barrier)
 		queue_finish(queue);
-}
-
-void queue_late_turn(struct loop_task *task)
-{
-	struct queue *queue = task->owner;
-
-	loop_defer(queue->loop, &queue->turn);
 }
 
 void queue_turn(struct loop_task *task)

@@ -129,7 +129,6 @@ void queue_finish(struct queue *queue)
 {
 	queue->finished = true;
 	loop_cancel(queue->loop, &queue->turn);
-	loop_cancel(queue->loop, &queue->late_turn);
 	share_put(queue->turn.share);
 	queue->turn.share = NULL;
 	if (queue->idle_source.fd >= 0)
@@ -271,7 +270,6 @@ int queue_open(struct queue **out, const struct queue_setup *setup, struct loop 
 	TAILQ_INIT(&queue->free);
 	TAILQ_INIT(&queue->in_flight);
 	queue->turn = (struct loop_task){.run = queue_turn, .owner = queue};
-	queue->late_turn = (struct loop_task){.run = queue_late_turn, .owner = queue};
 	queue->channel_source = (struct loop_source){.fd = -1};
 	queue->io_source = (struct loop_source){.fd = -1};
 	queue->idle_source = (struct loop_source){.fd = -1};

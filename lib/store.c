@@ -130,6 +130,14 @@ int store_read_in(struct store *store, xs_transaction_t tx, const char *dir, con
 	return ret ? ret : store_read(store, tx, path, buf);
 }
 
+int store_look(struct store *store, xs_transaction_t tx, const char *dir, const char *key,
+	       char buf[static STORE_VALUE_MAX])
+{
+	int ret = store_read_in(store, tx, dir, key, buf);
+
+	return ret == -EINVAL ? -ECONNRESET : ret;
+}
+
 int store_read_number(struct store *store, xs_transaction_t tx, const char *dir, const char *key,
 		      uint64_t min, uint64_t max, uint64_t *out)
 {

@@ -48,6 +48,13 @@ int store_read(struct store *store, xs_transaction_t tx, const char *path,
 int store_read_in(struct store *store, xs_transaction_t tx, const char *dir, const char *key,
 		  char buf[static STORE_VALUE_MAX]);
 
+/**
+ * The same of a DIR that no guest named, so that its path is sound: the EINVAL that libxenstore
+ * says once its connection is gone is -ECONNRESET here.
+ */
+int store_look(struct store *store, xs_transaction_t tx, const char *dir, const char *key,
+	       char buf[static STORE_VALUE_MAX]);
+
 /** "DIR/KEY" as a number in [min, max]: 0, -ENOENT, -EINVAL, -ERANGE, ... */
 int store_read_number(struct store *store, xs_transaction_t tx, const char *dir, const char *key,
 		      uint64_t min, uint64_t max, uint64_t *out);

@@ -31,16 +31,15 @@ int xenbus_look(struct store *store, xs_transaction_t tx, const char *dir, enum 
 {
 	char value[STORE_VALUE_MAX];
 	uint64_t state;
-	int ret = store_read_in(store, tx, dir, "state", value);
+	int ret = store_look(store, tx, dir, "state", value);
 
 	*out = XENBUS_INVALID;
 	if (ret == -ENOENT)
 		*out = XENBUS_GONE;
 	if (ret == -ENOENT || ret == -EMSGSIZE)
 		return 0;
-	/* What libxenstore says once its connection is gone is nothing that a node holds. */
 	if (ret < 0)
-		return ret == -EINVAL ? -ECONNRESET : ret;
+		return ret;
 	if (!num_parse(value, XENBUS_INITIALISING, XENBUS_RECONFIGURED, &state))
 		*out = (enum xenbus_state)state;
 	return 0;

@@ -14,8 +14,8 @@ own_xenstored()
 	done
 }
 
-# In a simulator: a guest at work, and xenstored killed under it.
-scenario()
+# A guest at work, whose words come on descriptor 8, and tap-serve with ARGUMENTs.
+set_to_work()
 {
 	make_image 16M
 	tap-attach web1 disk.img
@@ -27,6 +27,12 @@ scenario()
 	front=$!
 	exec 8<said
 	wait_for_node /local/domain/1/device/vbd/51712/state 4
+}
+
+# In a simulator: xenstored killed under a guest at work.
+scenario()
+{
+	set_to_work "$@"
 	kill -KILL "$(own_xenstored)"
 	while read -r -u 8 line && [[ $line != *difference* ]]; do :; done
 	kill -KILL "$front"
@@ -40,16 +46,7 @@ scenario()
 # The same with news of the backend that the frontend has yet to look at when XenStore goes: COMMAND.
 scenario_with_news()
 {
-	make_image 16M
-	tap-attach web1 disk.img
-	mkfifo ready said
-	tap-serve --ready-fd 9 web1/xvda 9>ready 2>serve.log &
-	server=$!
-	read -r -N 1 _ <ready
-	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >said 2>&1 &
-	front=$!
-	exec 8<said
-	wait_for_node /local/domain/1/device/vbd/51712/state 4
+	set_to_work web1/xvda
 	kill -STOP "$front"
 	xenstore-write /local/domain/0/backend/tap/1/51712/state 4
 	kill -KILL "$(own_xenstored)"
@@ -64,7 +61,7 @@ scenario_with_news()
 
 in_a_simulator()
 {
-	export -f scenario scenario_with_news own_xenstored make_image wait_for_node
+	export -f set_to_work scenario scenario_with_news own_xenstored make_image wait_for_node
 	unset LD_PRELOAD TAP_SIM_DIR
 	tap-sim bash -c '"$@"' scenario "$@"
 }

@@ -247,17 +247,23 @@ serve_stop()
 paths='copy map persistent'
 declare -A disk_on=([copy]=xvda [map]=xvdb [persistent]=xvdc)
 
-# serve_paths NAME SIZE: gives guest NAME a disk on each data path, each with a server of its own. The
-# disk on PATH is ${disk_on[PATH]}, its image /srv/PATH.img.
-serve_paths()
+# guest_on_paths SIZE [LINE...]: guest web1, up, with a disk on each data path, each with a server of its
+# own. The disk on PATH is ${disk_on[PATH]}, its image /srv/PATH.img.
+guest_on_paths()
 {
-	local path disk
+	local size=$1 path disk
+	shift
 
+	guest_create web1 "$@"
 	for path in $paths; do
-		disk=$1/${disk_on[$path]}
-		truncate -s "$2" "/srv/$path.img"
+		disk=web1/${disk_on[$path]}
+		truncate -s "$size" "/srv/$path.img"
 		[[ $(attach "$disk" "/srv/$path.img") == "$disk" ]]
 		serve "--data-path=$path" "$disk"
+	done
+	guest_unpause web1
+	for path in $paths; do
+		guest_device web1 "${disk_on[$path]}"
 	done
 }
 

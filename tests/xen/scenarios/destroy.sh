@@ -7,12 +7,7 @@
 serve --all --kind other # takes none of these disks, and goes on whatever becomes of them
 beside=$server
 for ending in 'xl destroy web1' 'guest_begin web1 "echo c >/proc/sysrq-trigger"' 'guest_begin web1 "reboot -f"'; do
-	guest_create web1 'on_reboot="destroy"'
-	serve_paths web1 64M
-	guest_unpause web1
-	for path in $paths; do
-		guest_device web1 "${disk_on[$path]}"
-	done
+	guest_on_paths 64M 'on_reboot="destroy"'
 	# In the background of the guest, so that it can be told to crash.
 	guest web1 "fio --direct=1 --ioengine=libaio --rw=randrw --bs=16k --iodepth=32 --time_based --runtime=600 \
 		--name=copy --filename=/dev/xvda --name=map --filename=/dev/xvdb --name=persistent --filename=/dev/xvdc \

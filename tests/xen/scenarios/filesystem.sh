@@ -4,12 +4,9 @@
 # Disks that the guest finds at boot carry file systems, over each data path.
 #
 # Seen to fail with: a server that answers writes without doing them; one that swaps two pages of a write.
-guest_create web1
-serve_paths web1 128M
-guest_unpause web1
+guest_on_paths 128M
 for path in $paths; do
 	disk=${disk_on[$path]}
-	guest_device web1 "$disk"
 	[[ $(guest web1 "blockdev --getsize64 /dev/$disk") == 134217728 ]]
 	passed "$path: a guest finds its disk at boot"
 

@@ -4,12 +4,8 @@
 # Each fsync of the guest arrives as a flush.
 #
 # Seen to fail with: feature-flush-cache and feature-barrier written as 0.
-serve --all
 truncate -s 32M /srv/web1.img
-guest_create web1
-attach web1 /srv/web1.img
-guest_unpause web1
-guest_device web1 xvda
+guest_on tap /srv/web1.img
 [[ $(guest web1 'cat /sys/block/xvda/queue/write_cache') == 'write back' ]]
 passed 'the guest knows that the disk has a cache to flush'
 before=$(counter web1/xvda '.items[0].flush.done')

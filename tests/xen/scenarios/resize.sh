@@ -4,12 +4,8 @@
 # An image grows under a mounted file system.
 #
 # Seen to fail with: a server that writes `sectors` without writing `state` again.
-serve --all
 truncate -s 32M /srv/web1.img
-guest_create web1
-attach web1 /srv/web1.img
-guest_unpause web1
-guest_device web1 xvda
+guest_on tap /srv/web1.img
 guest web1 'mke2fs -q -t ext4 /dev/xvda && mount /dev/xvda /mnt && echo before >/mnt/before'
 tap-attach -c web1/xvda 96M
 guest web1 'i=0; until [ $(blockdev --getsize64 /dev/xvda) = 100663296 ]; do i=$((i+1)); [ $i -lt 100 ] || exit 1; usleep 100000; done'

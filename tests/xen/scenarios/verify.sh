@@ -4,12 +4,9 @@
 # fio in the guest writes mixed sizes at several depths and checks each block, over each data path.
 #
 # Seen to fail with: a server that swaps two pages of a write; one that answers writes without doing them.
-guest_create web1
-serve_paths web1 96M
-guest_unpause web1
+guest_on_paths 96M
 for path in $paths; do
 	disk=${disk_on[$path]}
-	guest_device web1 "$disk"
 	# One fio for all: it takes seconds to load.
 	guest web1 "fio --filename=/dev/$disk --rw=randwrite --direct=1 --ioengine=libaio --verify=crc32c \
 		--verify_fatal=1 --do_verify=1 \

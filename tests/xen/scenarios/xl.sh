@@ -26,11 +26,6 @@ rebooted()
 	id=$(xl domid web1 2>/dev/null) && [[ $id != "${domid[web1]}" ]]
 }
 
-no_servers()
-{
-	[[ -z $(pidof tap-serve) ]]
-}
-
 try_all()
 {
 	truncate -s 32M /srv/web1.img /srv/second.img
@@ -70,7 +65,9 @@ try_all()
 
 modprobe xen-blkback
 try_all 'with xen-blkback'
-wait_until 20 @releaseDomain no_servers
+for pid in $(pidof tap-serve); do
+	wait_end "$pid" 20
+done
 passed 'with xen-blkback: the servers of the disks ended with them'
 remove_module xen-blkback
 
