@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hostile CLASS VDEV       one round of an attack by the guest TAP_SIM_DOMID on its disk
- * hostile --stopped VDEV   connects, has its ring stopped, says so and stays until it is told to
- * end hostile --list           the classes, one a line
+ * hostile --stopped VDEV   connects, has its ring stopped, says so, stays until SIGTERM
+ * hostile --list           the classes, one a line
  *
  *   --until PID            rounds until that process has ended, one at least
  *   --abi ABI              of the ring

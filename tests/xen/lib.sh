@@ -203,20 +203,14 @@ guest()
 	guest_end "$1" "${3-$((120 * ${SLOW:-1}))}"
 }
 
-# What waits inside the guest until its device appears; the guest's own udev would do that.
-until_device()
-{
-	echo "i=0; until [ -b /dev/$1 ] && [ \$(</sys/block/$1/size) -gt 0 ]; do i=\$((i+1)); [ \$i -lt 300 ] || exit 1; usleep 100000; done"
-}
-
 guest_device()
 {
-	guest "$1" "$(until_device "$2")"
+	guest "$1" "device $2"
 }
 
 guest_device_gone()
 {
-	guest "$1" "i=0; while [ -b /dev/$2 ]; do i=\$((i+1)); [ \$i -lt 300 ] || exit 1; usleep 100000; done"
+	guest "$1" "device_gone $2"
 }
 
 # --- taptools -----------------------------------------------------------------------------------------

@@ -10,18 +10,18 @@ guest_create web1
 attach web1/xvda /srv/first.img
 guest_unpause web1
 guest_device web1 xvda
-guest web1 'fio --name=busy --filename=/dev/xvda --rw=randrw --direct=1 --ioengine=libaio \
-	--thinktime=50ms --time_based --runtime=600 --output=/run/busy >/dev/null 2>&1 & echo $! >/run/busy.pid'
+guest web1 'busy "fio --name=busy --filename=/dev/xvda --rw=randrw --direct=1 --ioengine=libaio \
+	--thinktime=50ms --time_based --runtime=600"'
 for ((i = 1; i <= 20; i++)); do
 	[[ $(attach --wait web1/xvdb /srv/second.img) == web1/xvdb ]]
-	guest web1 "$(until_device xvdb) && dd if=/dev/urandom of=/run/block bs=4k count=16 status=none && dd if=/run/block of=/dev/xvdb bs=4k seek=$((i * 16)) oflag=direct status=none && sha256sum </run/block" >/run/sum
+	guest web1 "device xvdb && dd if=/dev/urandom of=/run/block bs=4k count=16 status=none && dd if=/run/block of=/dev/xvdb bs=4k seek=$((i * 16)) oflag=direct status=none && sha256sum </run/block" >/run/sum
 	tap-attach -d web1/xvdb
 	dd if=/srv/second.img bs=4k skip=$((i * 16)) count=16 status=none | sha256sum | same_text /run/sum
 	guest_device_gone web1 xvdb
 done
 passed 'a disk attached and detached twenty times holds what the guest wrote each time'
 
-guest web1 'kill -INT $(cat /run/busy.pid); while [ -d /proc/$(cat /run/busy.pid) ]; do usleep 50000; done; grep "err= 0" /run/busy'
+guest web1 'busy_stop && grep "err= 0" /run/busy'
 passed "the guest's first disk went on without an error"
 
 tap-attach -d web1/xvda

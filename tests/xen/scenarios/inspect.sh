@@ -19,8 +19,8 @@ look_while_busy()
 {
 	local first second=0 end=$((SECONDS + 60))
 
-	guest web1 'fio --name=busy --filename=/dev/xvda --rw=randrw --direct=1 --ioengine=libaio --bs=4k --size=8m \
-		--iodepth=16 --time_based --runtime=600 >/dev/null 2>&1 & echo $! >/run/busy.pid'
+	guest web1 'busy "fio --name=busy --filename=/dev/xvda --rw=randrw --direct=1 --ioengine=libaio --bs=4k --size=8m \
+		--iodepth=16 --time_based --runtime=600"'
 	first=$(ring req_prod)
 	# tap-ring's interval is the wait.
 	while ((second <= first && end > SECONDS)); do
@@ -38,7 +38,7 @@ look_while_busy()
 
 	tap-stat -J web1/xvda 1 3 | jq -s -e 'last.items[0].interval_requests > 0'
 	passed "$1: tap-stat sees it at work"
-	guest web1 'kill -INT $(cat /run/busy.pid); while [ -d /proc/$(cat /run/busy.pid) ]; do usleep 50000; done'
+	guest web1 busy_stop
 }
 
 look_at_rest()

@@ -8,7 +8,7 @@ truncate -s 32M /srv/web1.img
 guest_on tap /srv/web1.img
 guest web1 'mke2fs -q -t ext4 /dev/xvda && mount /dev/xvda /mnt && echo before >/mnt/before'
 tap-attach -c web1/xvda 96M
-guest web1 'i=0; until [ $(blockdev --getsize64 /dev/xvda) = 100663296 ]; do i=$((i+1)); [ $i -lt 100 ] || exit 1; usleep 100000; done'
+guest web1 'until_event "[[ \$(blockdev --getsize64 /dev/xvda) == 100663296 ]]"'
 passed 'the guest sees the new size'
 guest web1 'resize2fs /dev/xvda && dd if=/dev/urandom of=/mnt/big bs=1M count=60 conv=fsync && sha256sum </mnt/big >/mnt/sum && umount /mnt'
 tap-attach -d web1/xvda

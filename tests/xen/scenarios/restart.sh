@@ -10,13 +10,13 @@ attach web1 /srv/web1.img
 serve --all --data-path=map
 guest_unpause web1
 guest_device web1 xvda
-guest web1 'fio --name=v --filename=/dev/xvda --rw=randwrite --direct=1 --ioengine=libaio --iodepth=16 --bs=8k \
-	--verify=crc32c --verify_fatal=1 --size=32m >/run/fio 2>&1 && touch /run/fio.ok & echo $! >/run/fio.pid'
+guest web1 'busy "fio --name=v --filename=/dev/xvda --rw=randwrite --direct=1 --ioengine=libaio --iodepth=16 --bs=8k \
+	--verify=crc32c --verify_fatal=1 --size=32m && touch /run/fio.ok"'
 for ((i = 1; i <= 4; i++)); do
 	wait_busy web1/xvda
 	serve_stop
 	[[ $i == 2 ]] && path=copy || path=map
 	serve --all "--data-path=$path"
 done
-guest web1 'while [ -d /proc/$(cat /run/fio.pid) ]; do usleep 50000; done; tail -n 20 /run/fio; test -e /run/fio.ok' 150
+guest web1 'busy_end 150; tail -n 20 /run/busy; test -e /run/fio.ok' 160
 passed 'fio verifies across four servers'
