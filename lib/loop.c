@@ -32,6 +32,7 @@ struct loop {
 	pthread_mutex_t lock;
 	pthread_cond_t post_done;
 	struct loop_task *posted, **posted_end;
+	unsigned posts; /* in that list */
 	struct loop_task *running_post;
 	pthread_t running_in;
 	struct loop_source post_source;
@@ -48,23 +49,38 @@ static bool unlink_task(struct loop_task **list, struct loop_task *task)
 	return false;
 }
 
-static struct loop_task *next_post(struct loop *loop)
+/* The next one, until @most were taken: what is posted meanwhile waits for the next turn. */
+static struct loop_task *next_post(struct loop *loop, unsigned *most)
 {
 	struct loop_task *task;
 
 	pthread_mutex_lock(&loop->lock);
-	task = loop->posted;
+	task = *most ? loop->posted : NULL;
 	loop->running_post = task;
 	if (task) {
+		--*most;
+		loop->posts--;
 		loop->posted = task->next;
 		if (!loop->posted)
 			loop->posted_end = &loop->posted;
 		task->posted = false;
 		loop->running_in = pthread_self();
+	} else if (loop->posted) {
+		eventfd_write(loop->post_source.fd, 1);
 	}
 	pthread_cond_broadcast(&loop->post_done);
 	pthread_mutex_unlock(&loop->lock);
 	return task;
+}
+
+static unsigned count_posts(struct loop *loop)
+{
+	unsigned posts;
+
+	pthread_mutex_lock(&loop->lock);
+	posts = loop->posts;
+	pthread_mutex_unlock(&loop->lock);
+	return posts;
 }
 
 static void posts_ready(struct loop_source *source, uint32_t events)
@@ -72,9 +88,11 @@ static void posts_ready(struct loop_source *source, uint32_t events)
 	struct loop *loop = source->owner;
 	struct loop_task *task;
 	eventfd_t count;
+	unsigned most;
 
 	eventfd_read(source->fd, &count);
-	while ((task = next_post(loop)))
+	most = count_posts(loop);
+	while ((task = next_post(loop, &most)))
 		task->run(task);
 }
 
@@ -158,6 +176,7 @@ void loop_post(struct loop *loop, struct loop_task *task)
 		task->next = NULL;
 		*loop->posted_end = task;
 		loop->posted_end = &task->next;
+		loop->posts++;
 	}
 	eventfd_write(loop->post_source.fd, 1);
 	pthread_mutex_unlock(&loop->lock);
@@ -171,6 +190,7 @@ void loop_unpost(struct loop *loop, struct loop_task *task)
 		loop->posted_end = &loop->posted;
 		while (*loop->posted_end)
 			loop->posted_end = &(*loop->posted_end)->next;
+		loop->posts--;
 		task->posted = false;
 	}
 	while (loop->running_post == task && !pthread_equal(loop->running_in, pthread_self()))

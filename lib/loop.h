@@ -63,7 +63,8 @@ void loop_cancel(struct loop *loop, struct loop_task *task);
 
 /**
  * From any thread: have @task run by the loop's thread, soon. Posting one that waits already
- * changes nothing; one that runs now runs again. A task is either deferred or posted, not both.
+ * changes nothing; one that runs now runs again, in the next turn. A task is either deferred or
+ * posted, not both.
  */
 void loop_post(struct loop *loop, struct loop_task *task);
 

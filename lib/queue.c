@@ -109,10 +109,11 @@ static void take_orders(struct loop_task *task)
 
 void queue_tell(struct queue *queue, enum queue_news news)
 {
+	/* Posted under the lock: whoever takes the last news frees the queue. */
 	pthread_mutex_lock(&queue->lock);
 	queue->news |= news;
-	pthread_mutex_unlock(&queue->lock);
 	loop_post(queue->control, &queue->tell_news);
+	pthread_mutex_unlock(&queue->lock);
 }
 
 void queue_break(struct queue *queue, int why)

@@ -19,7 +19,7 @@ struct loop_task;
 /** How long a guest has its turn, unless a task of it takes longer. */
 #define SHARE_SLICE_NS 50000
 /** More than that need not be made up for: one turn that took long may not have been its fault. */
-#define SHARE_DEBT_NS 10000000
+#define SHARE_DEBT_NS 100000000
 
 /** A guest, in one thread, with all its disks. */
 struct share {

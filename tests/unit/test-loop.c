@@ -209,6 +209,36 @@ static void tasks_and_sources_take_turns(void **state)
 	loop_close(loop);
 }
 
+static void post_and_ring(struct loop_task *task)
+{
+	struct thing *thing = task->owner;
+
+	note('p');
+	if (thing->again-- > 0) {
+		ring_it(thing);
+		loop_post(thing->loop, task);
+	} else {
+		loop_stop(thing->loop);
+	}
+}
+
+/* In which order a turn takes the two is the kernel's affair. */
+static void posts_and_sources_take_turns(void **state)
+{
+	struct loop *loop = fresh();
+	struct thing a;
+
+	thing_open(&a, loop, 'a');
+	a.task.run = post_and_ring;
+	a.again = 10;
+	loop_post(loop, &a.task);
+	assert_int_equal(loop_run(loop), 0);
+	assert_null(strstr(happened, "ppp"));
+	assert_int_equal(happened[strcspn(happened, "a")], 'a');
+	thing_close(&a);
+	loop_close(loop);
+}
+
 static void cancel_other(struct loop_task *task)
 {
 	struct thing *thing = task->owner;
@@ -364,6 +394,7 @@ int main(void)
 		cmocka_unit_test(removal_within_a_turn),
 		cmocka_unit_test(tasks),
 		cmocka_unit_test(tasks_and_sources_take_turns),
+		cmocka_unit_test(posts_and_sources_take_turns),
 		cmocka_unit_test(cancelled),
 		cmocka_unit_test(stop_comes_first),
 		cmocka_unit_test(change),
