@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What XenStore refused: the watch event that asked for it does not come again, and a frontend that
- * waits changes nothing. So it is said, and looked at again after a while; a few times, since a
- * XenStore that is gone altogether is the server's business.
+ * waits changes nothing. So it is said, and looked at again after a while; a few times in a row,
+ * since a XenStore that is gone altogether is the server's business.
  */
 #include <string.h>
 
@@ -16,8 +16,9 @@ void backend_again(struct loop_task *task)
 	backend_step(task->owner);
 }
 
-static void look_again(struct backend *backend)
+void backend_look_again(struct backend *backend)
 {
+	backend->failing = true;
 	if (backend->again_times == AGAIN_TIMES)
 		return;
 	backend->again_times++;
@@ -30,5 +31,5 @@ void backend_store_failed(struct backend *backend, int ret, const char *what)
 			 strerror(-ret));
 	log_guest(backend->host->log, &backend->account->log_limit, backend->disk.name,
 		  "cannot %s: %s", what, strerror(-ret));
-	look_again(backend);
+	backend_look_again(backend);
 }

@@ -16,7 +16,7 @@
 #include "stats.h"
 
 /** What becomes of the device once its queues are drained. */
-enum after_drain { AFTER_RECONNECT, AFTER_CLOSING, AFTER_CLOSED, AFTER_STOP, AFTER_GONE };
+enum after_drain { AFTER_RECONNECT, AFTER_REFUSED, AFTER_CLOSED, AFTER_STOP, AFTER_GONE };
 
 struct backend {
 	const struct backend_host *host;
@@ -38,8 +38,9 @@ struct backend {
 	uint32_t resume_index[STATS_QUEUES]; /* ... at these rsp_prod */
 	bool unresumed; /* an earlier server's ring, which could not be taken over (yet) */
 	bool watching, ended;
-	struct loop_task again; /* see backend_store_failed() */
+	struct loop_task again; /* see backend_look_again() */
 	unsigned again_times;	/* in a row */
+	bool failing;		/* XenStore refused something at the last look */
 	struct account *account;
 };
 
@@ -49,11 +50,15 @@ void backend_end(struct backend *backend);
 /** backend_step() as a part of something that is accounted for already. */
 void backend_look(struct backend *backend);
 
+/** The disk is as large as its image. */
+void backend_take_size(struct backend *backend);
+
 /** Write the data path's name into the stat file. */
 void backend_tell_data_path(struct backend *backend, const char *name);
 
-/** XenStore refused @what ("offer the disk"): say so, and take a step again after a while. */
+/** XenStore refused @what ("offer the disk"): say so, and look again after a while. */
 void backend_store_failed(struct backend *backend, int ret, const char *what);
+void backend_look_again(struct backend *backend);
 void backend_again(struct loop_task *task);
 
 /** Write our state; a device that is gone has none. */

@@ -231,26 +231,30 @@ int backend_publish_connected(struct store *store, const struct disk *disk,
 struct new_size {
 	const struct disk *disk;
 	uint64_t sectors;
-	bool connected;
 };
 
 static int write_size(struct store *store, xs_transaction_t tx, void *opaque)
 {
 	const struct new_size *size = opaque;
+	const char *dir = size->disk->backend;
+	uint64_t told;
 	int ret;
 
-	if (!store_exists(store, tx, size->disk->backend))
+	if (!store_exists(store, tx, dir))
 		return -ENOENT;
-	ret = store_write(store, tx, size->disk->backend, "sectors", "%" PRIu64, size->sectors);
-	if (!ret && size->connected)
-		ret = store_write(store, tx, size->disk->backend, "state", "%d", XENBUS_CONNECTED);
+	if (!store_read_number(store, tx, dir, "sectors", 0, UINT64_MAX, &told) &&
+	    told >= size->sectors)
+		return 0;
+	ret = store_write(store, tx, dir, "sectors", "%" PRIu64, size->sectors);
+	/* A detach that waits is not undone. */
+	if (!ret && xenbus_state_in(store, tx, dir) == XENBUS_CONNECTED)
+		ret = store_write(store, tx, dir, "state", "%d", XENBUS_CONNECTED);
 	return ret;
 }
 
-int backend_publish_size(struct store *store, const struct disk *disk, uint64_t sectors,
-			 bool connected)
+int backend_publish_size(struct store *store, const struct disk *disk, uint64_t sectors)
 {
-	struct new_size size = {.disk = disk, .sectors = sectors, .connected = connected};
+	struct new_size size = {.disk = disk, .sectors = sectors};
 
 	return store_transaction(store, write_size, &size);
 }

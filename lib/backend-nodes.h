@@ -57,9 +57,10 @@ bool backend_offered_persistent(struct store *store, const struct disk *disk);
 int backend_publish_connected(struct store *store, const struct disk *disk,
 			      const struct backend_config *config, const struct image_facts *image);
 
-/** After a resize: sectors and, where @connected, the state once more, which is the frontend's
- * signal (protocol.md 14). */
-int backend_publish_size(struct store *store, const struct disk *disk, uint64_t sectors,
-			 bool connected);
+/**
+ * sectors, where the guest was told of fewer (a connected disk never shrinks), and a state that is
+ * Connected once more, which is the frontend's signal (protocol.md 14).
+ */
+int backend_publish_size(struct store *store, const struct disk *disk, uint64_t sectors);
 
 #endif

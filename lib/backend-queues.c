@@ -33,9 +33,8 @@ static void finish_drain(struct backend *backend)
 	case AFTER_RECONNECT:
 		backend_look(backend);
 		break;
-	case AFTER_CLOSING:
-		backend_switch(backend, XENBUS_CLOSING);
-		backend_look(backend);
+	case AFTER_REFUSED:
+		backend_look_again(backend);
 		break;
 	case AFTER_CLOSED:
 		backend_switch(backend, XENBUS_CLOSED);
@@ -199,6 +198,7 @@ void backend_connect(struct backend *backend)
 	struct store *store = backend->host->store;
 	struct front_offer offer;
 	struct err e = {0};
+	int ret;
 
 	if (backend->unresumed) {
 		if (backend_resume(backend, &e) < 0)
@@ -207,6 +207,7 @@ void backend_connect(struct backend *backend)
 	}
 	backend_publish_features(store, &backend->disk, &backend->config,
 				 image_facts(backend->image), backend->host->data_path);
+	backend_take_size(backend); /* what an image lost while it was connected to is gone now */
 	if (backend_offer_read(store, &backend->disk, &backend->config.caps, &offer, &e) < 0 ||
 	    open_queues(backend, &offer, &e) < 0) {
 		fail(backend, &e);
@@ -214,13 +215,15 @@ void backend_connect(struct backend *backend)
 	}
 	start_queues(backend, &offer);
 	backend->stats->slots = ring_slots(offer.abi, offer.ring_order);
-	backend->again_times = 0;
 	xenbus_clear_error(store, backend->disk.backend);
-	if (backend_publish_connected(store, &backend->disk, &backend->config,
-				      image_facts(backend->image)) < 0) {
-		err_set(&e, -EIO, TAP_EXIT_SYSTEM, "cannot write to XenStore");
+	ret = backend_publish_connected(store, &backend->disk, &backend->config,
+					image_facts(backend->image));
+	if (ret < 0) {
+		err_set(&e, ret, TAP_EXIT_SYSTEM, "cannot say that the disk is connected: %s",
+			strerror(-ret));
 		fail(backend, &e);
-		backend_drain(backend, AFTER_CLOSED);
+		backend->failing = true;
+		backend_drain(backend, AFTER_REFUSED);
 		return;
 	}
 	log_guest(backend->host->log, &backend->account->log_limit, backend->disk.name,
@@ -271,6 +274,8 @@ int backend_resume(struct backend *backend, struct err *e)
 		return ret;
 	if (again)
 		xenbus_clear_error(backend->host->store, backend->disk.backend);
+	/* An image that grew while nobody served it. */
+	backend_publish_size(backend->host->store, &backend->disk, backend->limits.sectors);
 	log_guest(backend->host->log, &backend->account->log_limit, backend->disk.name, "resumed");
 	return 0;
 }

@@ -68,6 +68,12 @@ static bool is_connected(enum xenbus_state front)
 	return front == XENBUS_INITIALISED || front == XENBUS_CONNECTED;
 }
 
+/* Of a frontend that an earlier server was connected to. */
+static bool has_ring(enum xenbus_state front)
+{
+	return is_connected(front) || front == XENBUS_CLOSING;
+}
+
 /* Did a connected frontend publish other rings without closing (a resume, protocol.md 16)? */
 static bool has_new_ring(struct backend *backend)
 {
@@ -90,20 +96,30 @@ void backend_step(struct backend *backend)
 	account_spend(backend->account, began_ns, now_ns());
 }
 
-void backend_look(struct backend *backend)
+/* A guest may keep its state from being read: then it has none. */
+static int look_at_ends(const struct backend *backend, enum xenbus_state *back,
+			enum xenbus_state *front, bool *online)
 {
 	struct store *store = backend->host->store;
+	int ret = xenbus_look(store, XBT_NULL, backend->disk.backend, back);
+
+	*front = XENBUS_INVALID;
+	if (!ret)
+		ret = xenbus_look(store, XBT_NULL, backend->disk.frontend, front);
+	if (!ret || ret == -EACCES)
+		ret = backend_read_online(store, &backend->disk, online);
+	return ret;
+}
+
+static void look(struct backend *backend)
+{
 	enum xenbus_state back, front;
 	bool online;
 	int ret;
 
 	if (backend->ended)
 		return;
-	ret = xenbus_look(store, XBT_NULL, backend->disk.backend, &back);
-	if (!ret)
-		ret = xenbus_look(store, XBT_NULL, backend->disk.frontend, &front);
-	if (!ret)
-		ret = backend_read_online(store, &backend->disk, &online);
+	ret = look_at_ends(backend, &back, &front, &online);
 	if (ret) {
 		backend_store_failed(backend, ret, "read the states");
 		return;
@@ -114,7 +130,7 @@ void backend_look(struct backend *backend)
 	}
 	if (backend->draining)
 		return; /* finish_drain() looks again */
-	if (front != XENBUS_INVALID && !is_connected(front))
+	if (front != XENBUS_INVALID && !has_ring(front))
 		backend->unresumed = false;
 	switch (front) {
 	case XENBUS_INITIALISING:
@@ -136,10 +152,8 @@ void backend_look(struct backend *backend)
 		if (!backend->queues && online && back != XENBUS_CLOSING)
 			backend_connect(backend);
 		break;
-	case XENBUS_CLOSING:
-		if (backend->queues)
-			backend_drain(backend, AFTER_CLOSING);
-		else if (back != XENBUS_CLOSING && back != XENBUS_CLOSED)
+	case XENBUS_CLOSING: /* its ring is in use until Closed: it may have refused to close */
+		if (back != XENBUS_CLOSING && back != XENBUS_CLOSED)
 			backend_switch(backend, XENBUS_CLOSING);
 		break;
 	case XENBUS_CLOSED:
@@ -153,7 +167,21 @@ void backend_look(struct backend *backend)
 	}
 }
 
+void backend_look(struct backend *backend)
+{
+	backend->failing = false;
+	look(backend);
+	if (!backend->failing)
+		backend->again_times = 0;
+}
+
 /* --- resize --------------------------------------------------------------------------------- */
+
+void backend_take_size(struct backend *backend)
+{
+	backend->limits.sectors = image_facts(backend->image)->size_bytes / SECTOR_BYTES;
+	backend->stats->size_sectors = backend->limits.sectors;
+}
 
 static int resize(struct backend *backend, struct err *e)
 {
@@ -167,17 +195,15 @@ static int resize(struct backend *backend, struct err *e)
 		return err_set(e, -EINVAL, TAP_EXIT_REFUSED,
 			       "the image shrank to %" PRIu64 " sectors, the guest has %" PRIu64,
 			       sectors, old);
-	backend->limits.sectors = sectors;
-	backend->stats->size_sectors = sectors;
+	backend_take_size(backend);
 	for (unsigned i = 0; i < backend->queues; i++)
 		queue_set_limits(backend->queue[i], &backend->limits);
-	if (sectors == old)
-		return 0;
-	ret = backend_publish_size(backend->host->store, &backend->disk, sectors,
-				   backend->queues > 0);
+	ret = backend_publish_size(backend->host->store, &backend->disk, sectors);
 	if (ret < 0)
 		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot write the new size: %s",
 			       strerror(-ret));
+	if (sectors == old)
+		return 0;
 	log_line(backend->host->log, LOG_NOTICE, backend->disk.name,
 		 "resized from %" PRIu64 " to %" PRIu64 " sectors", old, sectors);
 	return 0;
@@ -246,8 +272,9 @@ static int open_stats(struct backend *backend)
 		for (unsigned i = 0; i < STATS_QUEUES; i++)
 			backend->resume_index[i] = last->queue[i].rsp_prod;
 	}
+	ret = stats_create(&backend->stats, &backend->disk,
+			   backend->resumable_from_stats ? last : NULL);
 	free(last);
-	ret = stats_create(&backend->stats, &backend->disk);
 	if (ret < 0)
 		return ret;
 	backend->stats->size_sectors = backend->limits.sectors;
@@ -282,18 +309,20 @@ static int watch(struct backend *backend, bool on)
 /* A device that an earlier server left connected is resumed; any other begins with its features. */
 static int begin(struct backend *backend, struct err *e)
 {
-	struct store *store = backend->host->store;
-	enum xenbus_state back = xenbus_state(store, backend->disk.backend);
-	enum xenbus_state front = xenbus_state(store, backend->disk.frontend);
+	enum xenbus_state back, front;
 	bool online;
+	int ret = look_at_ends(backend, &back, &front, &online);
 
+	/* What cannot be read may be a connected frontend: its ring is not to be begun anew. */
+	if (ret)
+		return err_set(e, ret, TAP_EXIT_SYSTEM, "cannot read the states: %s",
+			       strerror(-ret));
 	if (back == XENBUS_GONE)
 		return err_set(e, -ENOENT, TAP_EXIT_NONE, "no such disk");
-	if (is_connected(front) && (back == XENBUS_CONNECTED || back == XENBUS_CLOSING))
+	if (has_ring(front) && (back == XENBUS_CONNECTED || back == XENBUS_CLOSING))
 		return backend_resume(backend, e);
 	/* What stands there may be another backend's offer: the kernel's, which was unbound. */
-	if (front == XENBUS_INITIALISING && back == XENBUS_INITWAIT &&
-	    !backend_read_online(store, &backend->disk, &online) && online)
+	if (front == XENBUS_INITIALISING && back == XENBUS_INITWAIT && online)
 		offer_disk(backend);
 	backend_look(backend);
 	return 0;

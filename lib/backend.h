@@ -9,7 +9,7 @@
  *	frontend		what the backend does
  *	Initialising		offers its features, InitWait (again after Closed, while online)
  *	Initialised, Connected	reads ring-ref, event-channel, protocol; maps; Connected
- *	Closing			drains, disconnects, Closing
+ *	Closing			Closing; the ring is served until Closed, since it may be in use
  *	Closed, gone		drains, disconnects, Closed
  *
  * Stopping the server is not the end of the disk: backend_stop() drains and leaves the state at

@@ -43,12 +43,14 @@ struct server {
 	struct worker *workers[SERVER_THREADS_MAX];
 	unsigned n_workers, next_worker;
 	struct loop_source store_source;
+	struct loop_source lifeline; /* of xenstored; fd < 0: there is none to hold */
 	struct loop_task step;
 	struct accounts accounts;
 	LIST_HEAD(, served) disks;
 	uint64_t next_token;
 	bool all, rescan, stopping;
 	bool lost;		  /* XenStore is gone */
+	bool has_lifeline;	  /* there was one */
 	struct loop_source retry; /* a timer, while XenStore is gone */
 };
 
@@ -312,6 +314,15 @@ static void step_due(struct server *server)
 	}
 }
 
+static void drop_lifeline(struct server *server)
+{
+	if (server->lifeline.fd < 0)
+		return;
+	loop_remove(server->loop, &server->lifeline);
+	close(server->lifeline.fd);
+	server->lifeline.fd = -1;
+}
+
 /*
  * XenStore is gone. The guests' requests do not need it, so they are served on; what xenbus has to
  * say waits until it is back.
@@ -321,16 +332,44 @@ static void store_lost(struct server *server, int why)
 	const struct itimerspec every = {.it_value.tv_nsec = RETRY_NS,
 					 .it_interval.tv_nsec = RETRY_NS};
 
+	if (server->lost)
+		return;
 	server->lost = true;
 	log_line(server->options.log, LOG_ERROR, NULL,
 		 "XenStore is gone: %s; connected disks are served on", strerror(-why));
 	loop_remove(server->loop, &server->store_source);
+	drop_lifeline(server);
 	if (timerfd_settime(server->retry.fd, 0, &every, NULL) < 0)
 		log_line(server->options.log, LOG_ERROR, NULL, "cannot wait for it: %s",
 			 strerror(errno));
 }
 
-/* A store without this domain's own nodes does not open: one that came back empty is none. */
+/* Whatever xenstored says to who never asks: it has ended. */
+static void lifeline_ready(struct loop_source *source, uint32_t events)
+{
+	store_lost(source->owner, -ECONNRESET);
+}
+
+/* False where xenstored was seen to live on this socket before, and does not now. */
+static bool take_lifeline(struct server *server)
+{
+	int fd = store_lifeline();
+
+	if (fd < 0)
+		return !server->has_lifeline;
+	server->has_lifeline = true;
+	server->lifeline.fd = fd;
+	if (loop_add(server->loop, &server->lifeline, EPOLLIN | EPOLLRDHUP) == 0)
+		return true;
+	close(fd);
+	server->lifeline.fd = -1;
+	return false;
+}
+
+/*
+ * A store without this domain's own nodes does not open: one that came back empty is none. Without
+ * the socket libxenstore would try the kernel's device, and wait there for as long as it takes.
+ */
 static void retry_ready(struct loop_source *source, uint32_t events)
 {
 	static const struct itimerspec never;
@@ -339,18 +378,22 @@ static void retry_ready(struct loop_source *source, uint32_t events)
 	struct served *served;
 	uint64_t ticks;
 
-	if (read(source->fd, &ticks, sizeof(ticks)) != sizeof(ticks) ||
-	    store_open(&store, NULL) < 0)
+	if (read(source->fd, &ticks, sizeof(ticks)) != sizeof(ticks) || !take_lifeline(server))
 		return;
-	timerfd_settime(source->fd, 0, &never, NULL);
+	if (store_open(&store, NULL) < 0) {
+		drop_lifeline(server);
+		return;
+	}
 	store_close(server->store);
 	server->store = server->host.store = store;
 	server->store_source.fd = store_fd(store);
 	if (loop_add(server->loop, &server->store_source, EPOLLIN) < 0 ||
 	    (server->all && watch_all(server) < 0)) {
-		store_lost(server, -EIO);
+		loop_remove(server->loop, &server->store_source);
+		drop_lifeline(server);
 		return;
 	}
+	timerfd_settime(source->fd, 0, &never, NULL);
 	LIST_FOREACH (served, &server->disks, entry) {
 		served->due = true;
 		if (served->backend)
@@ -449,9 +492,12 @@ int server_open(struct server **out, const struct server_options *options, struc
 		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
 		.ready = retry_ready,
 		.owner = server};
+	server->lifeline = (struct loop_source){.fd = -1, .ready = lifeline_ready, .owner = server};
 	ret = server->retry.fd < 0 ? -errno : loop_add(server->loop, &server->retry, EPOLLIN);
 	if (!ret)
 		ret = loop_add(server->loop, &server->store_source, EPOLLIN);
+	if (!ret && !take_lifeline(server))
+		ret = -EIO;
 	if (ret < 0) {
 		err_set(e, ret, TAP_EXIT_SYSTEM, "cannot wait for XenStore: %s", strerror(-ret));
 		goto close_loop;
@@ -478,6 +524,7 @@ int server_open(struct server **out, const struct server_options *options, struc
 stop_workers:
 	stop_workers(server);
 close_loop:
+	drop_lifeline(server);
 	if (server->retry.fd >= 0)
 		close(server->retry.fd);
 	loop_close(server->loop);
@@ -524,6 +571,7 @@ void server_close(struct server *server)
 	loop_remove(server->loop, &server->store_source);
 	loop_remove(server->loop, &server->retry);
 	close(server->retry.fd);
+	drop_lifeline(server);
 	stop_workers(server);
 	loop_close(server->loop);
 	store_close(server->store);

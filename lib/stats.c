@@ -43,7 +43,15 @@ static int map_new(const char *path, struct stats_file **out)
 	return 0;
 }
 
-int stats_create(struct stats_file **out, const struct disk *disk)
+static void copy_stop(struct stats_file *stats, const struct stats_file *stopped)
+{
+	stats->stopped_clean = 1;
+	stats->queues = stopped->queues;
+	for (unsigned i = 0; i < STATS_QUEUES; i++)
+		stats->queue[i].rsp_prod = stopped->queue[i].rsp_prod;
+}
+
+int stats_create(struct stats_file **out, const struct disk *disk, const struct stats_file *stopped)
 {
 	char path[PATH_MAX], new_path[PATH_MAX];
 	struct stats_file *stats = NULL;
@@ -65,6 +73,8 @@ int stats_create(struct stats_file **out, const struct disk *disk)
 	stats->domid = disk->domid;
 	stats->vdev = disk->vdev;
 	snprintf(stats->disk, sizeof(stats->disk), "%s", disk->name);
+	if (stopped)
+		copy_stop(stats, stopped);
 	/* A reader sees the old file or this one, whole. */
 	if (rename(new_path, path)) {
 		ret = -errno;

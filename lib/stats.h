@@ -77,8 +77,13 @@ struct stats_file {
 	struct stats_queue queue[STATS_QUEUES];
 };
 
-/** Make (or make anew) the disk's stat file, mapped shared. 0 or a negative errno. */
-int stats_create(struct stats_file **out, const struct disk *disk);
+/**
+ * Make (or make anew) the disk's stat file, mapped shared. @stopped is what the last server left
+ * when it stopped in order, or NULL: where its rings were then is in the new file too, so that it
+ * is not lost with a server that gets no further than this. 0 or a negative errno.
+ */
+int stats_create(struct stats_file **out, const struct disk *disk,
+		 const struct stats_file *stopped);
 void stats_unmap(struct stats_file *stats);
 
 /** A copy of a disk's stat file. 0, -ENOENT, or -EPROTO for another version or a damaged file. */

@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <xenstore_lib.h>
 
 #include "address.h"
 #include "num.h"
@@ -76,6 +80,25 @@ void store_close(struct store *store)
 		return;
 	xs_close(store->xs);
 	free(store);
+}
+
+int store_lifeline(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const char *path = xs_daemon_socket();
+	int fd, ret;
+
+	if (!path || strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (!connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		return fd;
+	ret = -errno;
+	close(fd);
+	return ret;
 }
 
 uint32_t store_domid(const struct store *store)

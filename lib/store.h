@@ -27,6 +27,13 @@ struct store;
 int store_open(struct store **out, struct err *e);
 void store_close(struct store *store);
 
+/**
+ * A descriptor that becomes readable once xenstored has gone: libxenstore tells of watch events
+ * alone. To be closed. A negative errno where xenstored cannot be reached by a socket: it is gone,
+ * or in another domain, whose end this one does not survive anyway.
+ */
+int store_lifeline(void);
+
 /** The id of the domain this process runs in, as XenStore has it (read once, at store_open()). */
 uint32_t store_domid(const struct store *store);
 

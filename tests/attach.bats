@@ -632,3 +632,36 @@ remove $BACK"
 	stderr_has 'tap-serve'
 	[[ $(stat -c %s disk.img) == 1048576 ]]
 }
+
+@test "tap-attach -c while a detach waits: it still does" {
+	make_image 1M
+	attach
+	serve
+	hold
+	kill -STOP "$HOLD"
+	try tap-attach -d --timeout 100ms web1/xvda
+	status_is 4
+	tap-attach -c web1/xvda 2M
+	[[ $(back state) == 5 ]]
+	[[ $(back sectors) == 4096 ]]
+	kill -CONT "$HOLD"
+	tap-attach -d web1/xvda
+}
+
+@test "an image that grew while nobody served it: its guest hears of it from the next server" {
+	make_image 1M
+	attach
+	serve
+	hold
+	stop "$SERVER"
+	truncate -s 2M disk.img
+	[[ $(back sectors) == 2048 ]]
+	serve
+	wait_for_node /local/domain/0/backend/tap/1/51712/sectors 4096
+	# It never shrinks under a guest.
+	stop "$SERVER"
+	truncate -s 1M disk.img
+	serve
+	[[ $(back sectors) == 4096 ]]
+	stop "$HOLD"
+}

@@ -67,6 +67,24 @@ load helper
 	grep -q 'no difference' verify.out
 }
 
+@test "a server that cannot start loses nothing of what the last one left" {
+	make_image 8M
+	attach
+	serve
+	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >verify.out &
+	guest=$!
+	wait_for_node /local/domain/1/device/vbd/51712/state 4
+	stop "$SERVER"
+	# With requests in the ring that nobody has taken; the first call is the image's own.
+	until [[ $(tap-ring -J "$DISK" | jq '.items[0] | .req_prod - .rsp_prod') -gt 0 ]]; do :; done
+	TAP_SIM_FAIL=io_setup:2:EAGAIN try tap-serve "$DISK"
+	status_is 9
+	stderr_has 'asynchronous I/O'
+	serve
+	wait "$guest"
+	grep -q 'no difference' verify.out
+}
+
 @test "a guest whose nodes are spoilt keeps no neighbour's server from starting" {
 	make_image 1M 1.img
 	make_image 1M 2.img

@@ -265,6 +265,10 @@ attack_paths()
 	attack states-reconnecting
 }
 
+@test "Closing, and the ring in use all the same: served until Closed" {
+	attack states-in-use
+}
+
 @test "one bad connection after the other: few lines of log" {
 	attack states-refused
 }

@@ -53,6 +53,18 @@ static void reconnecting(struct hostile *h)
 	hostile_prove(h);
 }
 
+/* As Linux before 5.14 does with a disk that is mounted: Closing means that it refused. */
+static void in_use(struct hostile *h)
+{
+	for (unsigned n = 0; n < 5; n++) {
+		hostile_state(h, XENBUS_CLOSING);
+		hostile_await(h, XENBUS_CLOSING);
+		hostile_prove(h);
+		hostile_disconnect(h);
+		hostile_connect(h, n);
+	}
+}
+
 /* The same without waiting for anybody, and with a ring that cannot be mapped. */
 static void refused(struct hostile *h)
 {
@@ -69,6 +81,7 @@ const struct hostile_class state_classes[] = {
 	{"states-pairs", "every pair of states, and what is none", every_pair},
 	{"states-toggled", "states in any order, as fast as XenStore takes them", toggled},
 	{"states-reconnecting", "one connection after the other", reconnecting},
+	{"states-in-use", "Closing, and the ring in use all the same", in_use},
 	{"states-refused", "one bad connection after the other", refused},
 	{0},
 };

@@ -43,7 +43,7 @@ static void reader_sees_what_the_writer_counts(void **state)
 	struct stats_file *stats;
 
 	assert_int_equal(stats_read(&disk, &copy), -ENOENT);
-	assert_int_equal(stats_create(&stats, &disk), 0);
+	assert_int_equal(stats_create(&stats, &disk, NULL), 0);
 	stats->queues = 1;
 	stats->queue[0].requests = 7;
 	assert_int_equal(stats_read(&disk, &copy), 0);
@@ -64,9 +64,9 @@ static void a_new_file_starts_at_zero(void **state)
 	static struct stats_file copy;
 	struct stats_file *old, *new;
 
-	assert_int_equal(stats_create(&old, &disk), 0);
+	assert_int_equal(stats_create(&old, &disk, NULL), 0);
 	old->queue[5].pushes = 9;
-	assert_int_equal(stats_create(&new, &disk), 0);
+	assert_int_equal(stats_create(&new, &disk, NULL), 0);
 	assert_int_equal(stats_read(&disk, &copy), 0);
 	assert_int_equal(copy.queue[5].pushes, 0);
 	/* Who still has the old one mapped writes to nobody. */
@@ -76,12 +76,33 @@ static void a_new_file_starts_at_zero(void **state)
 	stats_unmap(new);
 }
 
+static void where_rings_stopped_outlives_a_server_that_did_not_start(void **state)
+{
+	static struct stats_file copy;
+	struct stats_file *stats;
+
+	assert_int_equal(stats_create(&stats, &disk, NULL), 0);
+	stats->stopped_clean = 1;
+	stats->queues = 2;
+	stats->queue[1].rsp_prod = 77;
+	stats->queue[1].requests = 5;
+	stats_unmap(stats);
+	assert_int_equal(stats_read(&disk, &copy), 0);
+	assert_int_equal(stats_create(&stats, &disk, &copy), 0);
+	stats_unmap(stats);
+	assert_int_equal(stats_read(&disk, &copy), 0);
+	assert_int_equal(copy.stopped_clean, 1);
+	assert_int_equal(copy.queues, 2);
+	assert_int_equal(copy.queue[1].rsp_prod, 77);
+	assert_int_equal(copy.queue[1].requests, 0);
+}
+
 static void damaged_files_are_refused(void **state)
 {
 	static struct stats_file good, bad;
 	struct stats_file *stats;
 
-	assert_int_equal(stats_create(&stats, &disk), 0);
+	assert_int_equal(stats_create(&stats, &disk, NULL), 0);
 	stats_unmap(stats);
 	assert_int_equal(stats_read(&disk, &good), 0);
 
@@ -174,6 +195,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(reader_sees_what_the_writer_counts, make_dir,
 						remove_dir),
 		cmocka_unit_test_setup_teardown(a_new_file_starts_at_zero, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+			where_rings_stopped_outlives_a_server_that_did_not_start, make_dir,
+			remove_dir),
 		cmocka_unit_test_setup_teardown(damaged_files_are_refused, make_dir, remove_dir),
 		cmocka_unit_test(counting),
 		cmocka_unit_test(percentiles),
