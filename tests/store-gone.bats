@@ -59,9 +59,44 @@ scenario_with_news()
 	echo "status $?"
 }
 
+# xenstored ends and comes back with what it knew: the server goes on with both ends as they were, and sees
+# what is new.
+scenario_back()
+{
+	local old new program
+	local -a environment nodes=()
+
+	set_to_work --all
+	old=$(own_xenstored)
+	program=$(readlink "/proc/$old/exe")
+	mapfile -d '' -t environment < <(grep -zv ^TAP_SIM_READY_FD= "/proc/$old/environ")
+	while IFS= read -r line; do
+		nodes+=("${line%% = *}" "$(sed 's/^[^"]*"\(.*\)"$/\1/' <<<"$line")")
+	done < <(xenstore-ls -f /)
+	exec 7< <(exec tail -n +1 -f serve.log)
+	kill -KILL "$old"
+	while read -r -u 7 line && [[ $line != *'XenStore is gone'* ]]; do :; done
+	env -i "${environment[@]}" "$program" --no-fork >xenstored.log 2>&1 &
+	new=$!
+	# Not there before it listens.
+	until xenstore-write "${nodes[@]}" 2>/dev/null; do kill -0 "$new" || return; done
+	while read -r -u 7 line && [[ $line != *'XenStore is back'* ]]; do :; done
+	cp disk.img second.img
+	tap-attach web1/xvdb second.img
+	wait_for_node /local/domain/0/backend/tap/1/51728/state 2
+	while read -r -u 8 line && [[ $line != *difference* ]]; do :; done
+	echo "$line"
+	kill -KILL "$front"
+	kill -TERM "$server"
+	wait "$server"
+	echo "status $?"
+	cat serve.log
+	kill -KILL "$new"
+}
+
 in_a_simulator()
 {
-	export -f set_to_work scenario scenario_with_news own_xenstored make_image wait_for_node
+	export -f set_to_work scenario scenario_back scenario_with_news own_xenstored make_image wait_for_node
 	unset LD_PRELOAD TAP_SIM_DIR
 	tap-sim bash -c '"$@"' scenario "$@"
 }
@@ -86,5 +121,13 @@ in_a_simulator()
 	# It cannot say that it leaves.
 	stdout_matches "tap-front: .*cannot write '.*/state' = Closing"
 	stdout_has 'front 9'
+	stdout_has 'status 0'
+}
+
+@test "XenStore back: noticed, and disks that are new are served" {
+	try in_a_simulator scenario_back
+	status_is 0
+	stdout_has web1/xvdb
+	stdout_has 'no difference'
 	stdout_has 'status 0'
 }
