@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "account.h"
 #include "backend-nodes.h"
 #include "backend.h"
 #include "num.h"
+#include "storelink.h"
 #include "worker.h"
 
 /* Watch events taken in one turn of the loop, so that a guest that toggles its state cannot keep
@@ -20,9 +19,6 @@
 #define EVENTS_PER_TURN 64
 
 #define TOKEN_ALL "all"
-
-/* How often a XenStore that went away is looked for. There is no event for its coming. */
-#define RETRY_NS 500000000
 
 /* A disk of ours: served, or (of --all) waiting for its state to change after it could not be. */
 struct served {
@@ -37,21 +33,16 @@ struct served {
 
 struct server {
 	struct server_options options;
-	struct store *store;
+	struct storelink link;
 	struct loop *loop;
 	struct backend_host host;
 	struct worker *workers[SERVER_THREADS_MAX];
 	unsigned n_workers, next_worker;
-	struct loop_source store_source;
-	struct loop_source lifeline; /* of xenstored; fd < 0: there is none to hold */
 	struct loop_task step;
 	struct accounts accounts;
 	LIST_HEAD(, served) disks;
 	uint64_t next_token;
 	bool all, rescan, stopping;
-	bool lost;		  /* XenStore is gone */
-	bool has_lifeline;	  /* there was one */
-	struct loop_source retry; /* a timer, while XenStore is gone */
 };
 
 struct loop *server_loop(struct server *server)
@@ -61,7 +52,7 @@ struct loop *server_loop(struct server *server)
 
 struct store *server_store(struct server *server)
 {
-	return server->store;
+	return server->link.store;
 }
 
 unsigned server_disks(const struct server *server)
@@ -162,7 +153,7 @@ static void try_unserved(struct server *server, struct served *served)
 {
 	struct err e = {0};
 
-	if (xenbus_state(server->store, served->disk.backend) == XENBUS_GONE) {
+	if (xenbus_state(server->link.store, served->disk.backend) == XENBUS_GONE) {
 		forget(served);
 		return;
 	}
@@ -177,8 +168,8 @@ static bool is_detached(struct server *server, const struct disk *disk)
 {
 	bool online;
 
-	return !backend_read_online(server->store, disk, &online) && !online &&
-	       xenbus_state(server->store, disk->backend) == XENBUS_CLOSED;
+	return !backend_read_online(server->link.store, disk, &online) && !online &&
+	       xenbus_state(server->link.store, disk->backend) == XENBUS_CLOSED;
 }
 
 static int find_new(const struct disk *disk, void *opaque)
@@ -203,10 +194,10 @@ static void scan(struct server *server)
 	for (served = LIST_FIRST(&server->disks); served; served = next) {
 		next = LIST_NEXT(served, entry);
 		if (!served->backend &&
-		    xenbus_state(server->store, served->disk.backend) == XENBUS_GONE)
+		    xenbus_state(server->link.store, served->disk.backend) == XENBUS_GONE)
 			forget(served);
 	}
-	ret = disk_each(server->store, server->options.kind, find_new, server);
+	ret = disk_each(server->link.store, server->options.kind, find_new, server);
 
 	if (ret < 0)
 		log_line(server->options.log, LOG_ERROR, NULL, "cannot look for disks: %s",
@@ -216,10 +207,10 @@ static void scan(struct server *server)
 static int watch_all(struct server *server)
 {
 	char path[STORE_PATH_MAX];
-	int ret = store_path(path, "/local/domain/%u/backend/%s", store_domid(server->store),
+	int ret = store_path(path, "/local/domain/%u/backend/%s", store_domid(server->link.store),
 			     server->options.kind);
 
-	return ret ? ret : store_watch(server->store, path, TOKEN_ALL);
+	return ret ? ret : store_watch(server->link.store, path, TOKEN_ALL);
 }
 
 int server_add_all(struct server *server, struct err *e)
@@ -286,7 +277,7 @@ static int take_events(struct server *server)
 	char path[STORE_PATH_MAX], token[STORE_PATH_MAX];
 
 	for (int i = 0; i < EVENTS_PER_TURN; i++) {
-		int ret = store_next_event(server->store, path, token);
+		int ret = store_next_event(server->link.store, path, token);
 
 		if (ret <= 0)
 			return ret;
@@ -314,118 +305,58 @@ static void step_due(struct server *server)
 	}
 }
 
-static void drop_lifeline(struct server *server)
-{
-	if (server->lifeline.fd < 0)
-		return;
-	loop_remove(server->loop, &server->lifeline);
-	close(server->lifeline.fd);
-	server->lifeline.fd = -1;
-}
-
 /*
  * XenStore is gone. The guests' requests do not need it, so they are served on; what xenbus has to
  * say waits until it is back.
  */
-static void store_lost(struct server *server, int why)
+static void store_gone(int why, void *opaque)
 {
-	const struct itimerspec every = {.it_value.tv_nsec = RETRY_NS,
-					 .it_interval.tv_nsec = RETRY_NS};
+	struct server *server = opaque;
 
-	if (server->lost)
-		return;
-	server->lost = true;
 	log_line(server->options.log, LOG_ERROR, NULL,
 		 "XenStore is gone: %s; connected disks are served on", strerror(-why));
-	loop_remove(server->loop, &server->store_source);
-	drop_lifeline(server);
-	if (timerfd_settime(server->retry.fd, 0, &every, NULL) < 0)
-		log_line(server->options.log, LOG_ERROR, NULL, "cannot wait for it: %s",
-			 strerror(errno));
 }
 
-/* Whatever xenstored says to who never asks: it has ended. */
-static void lifeline_ready(struct loop_source *source, uint32_t events)
+static int store_back(void *opaque)
 {
-	store_lost(source->owner, -ECONNRESET);
-}
-
-/* False where xenstored was seen to live on this socket before, and does not now. */
-static bool take_lifeline(struct server *server)
-{
-	int fd = store_lifeline();
-
-	if (fd < 0)
-		return !server->has_lifeline;
-	server->has_lifeline = true;
-	server->lifeline.fd = fd;
-	if (loop_add(server->loop, &server->lifeline, EPOLLIN | EPOLLRDHUP) == 0)
-		return true;
-	close(fd);
-	server->lifeline.fd = -1;
-	return false;
-}
-
-/*
- * A store without this domain's own nodes does not open: one that came back empty is none. Without
- * the socket libxenstore would try the kernel's device, and wait there for as long as it takes.
- */
-static void retry_ready(struct loop_source *source, uint32_t events)
-{
-	static const struct itimerspec never;
-	struct server *server = source->owner;
-	struct store *store;
+	struct server *server = opaque;
 	struct served *served;
-	uint64_t ticks;
 
-	if (read(source->fd, &ticks, sizeof(ticks)) != sizeof(ticks) || !take_lifeline(server))
-		return;
-	if (store_open(&store, NULL) < 0) {
-		drop_lifeline(server);
-		return;
-	}
-	store_close(server->store);
-	server->store = server->host.store = store;
-	server->store_source.fd = store_fd(store);
-	if (loop_add(server->loop, &server->store_source, EPOLLIN) < 0 ||
-	    (server->all && watch_all(server) < 0)) {
-		loop_remove(server->loop, &server->store_source);
-		drop_lifeline(server);
-		return;
-	}
-	timerfd_settime(source->fd, 0, &never, NULL);
+	server->host.store = server->link.store;
+	if (server->all && watch_all(server) < 0)
+		return -EIO;
 	LIST_FOREACH (served, &server->disks, entry) {
 		served->due = true;
 		if (served->backend)
 			backend_rewatch(served->backend);
 	}
-	server->lost = false;
 	server->rescan = server->all;
 	log_line(server->options.log, LOG_NOTICE, NULL, "XenStore is back");
 	loop_defer(server->loop, &server->step);
+	return 0;
 }
 
 static void run_step(struct loop_task *task)
 {
 	struct server *server = task->owner;
-	int more = server->lost ? 0 : take_events(server);
+	int more = server->link.lost ? 0 : take_events(server);
 
 	if (more < 0)
-		store_lost(server, more);
+		storelink_lose(&server->link, more);
 	if (more > 0)
 		loop_defer(server->loop, task);
-	if (!server->lost)
+	if (!server->link.lost)
 		step_due(server);
 	bury(server);
-	if (!server->lost && server->rescan && !server->stopping) {
+	if (!server->link.lost && server->rescan && !server->stopping) {
 		server->rescan = false;
 		scan(server);
 	}
 }
 
-static void store_ready(struct loop_source *source, uint32_t events)
+static void store_ready(void *opaque)
 {
-	struct server *server = source->owner;
+	struct server *server = opaque;
 
 	loop_defer(server->loop, &server->step);
 }
@@ -478,35 +409,24 @@ int server_open(struct server **out, const struct server_options *options, struc
 	server->options = *options;
 	LIST_INIT(&server->disks);
 	server->step = (struct loop_task){.run = run_step, .owner = server};
-	ret = store_open(&server->store, e);
-	if (ret < 0)
-		goto free_server;
 	ret = loop_open(&server->loop);
 	if (ret < 0) {
 		err_set(e, ret, TAP_EXIT_SYSTEM, "cannot make an event loop: %s", strerror(-ret));
-		goto close_store;
+		goto free_server;
 	}
-	server->store_source = (struct loop_source){
-		.fd = store_fd(server->store), .ready = store_ready, .owner = server};
-	server->retry = (struct loop_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.ready = retry_ready,
-		.owner = server};
-	server->lifeline = (struct loop_source){.fd = -1, .ready = lifeline_ready, .owner = server};
-	ret = server->retry.fd < 0 ? -errno : loop_add(server->loop, &server->retry, EPOLLIN);
-	if (!ret)
-		ret = loop_add(server->loop, &server->store_source, EPOLLIN);
-	if (!ret && !take_lifeline(server))
-		ret = -EIO;
-	if (ret < 0) {
-		err_set(e, ret, TAP_EXIT_SYSTEM, "cannot wait for XenStore: %s", strerror(-ret));
+	server->link = (struct storelink){.loop = server->loop,
+					  .ready = store_ready,
+					  .gone = store_gone,
+					  .back = store_back,
+					  .opaque = server};
+	ret = storelink_open(&server->link, e);
+	if (ret < 0)
 		goto close_loop;
-	}
 	ret = start_workers(server, e);
 	if (ret < 0)
 		goto stop_workers;
 	server->host = (struct backend_host){
-		.store = server->store,
+		.store = server->link.store,
 		.loop = server->loop,
 		.accounts = &server->accounts,
 		.log = options->log,
@@ -523,13 +443,9 @@ int server_open(struct server **out, const struct server_options *options, struc
 
 stop_workers:
 	stop_workers(server);
+	storelink_close(&server->link);
 close_loop:
-	drop_lifeline(server);
-	if (server->retry.fd >= 0)
-		close(server->retry.fd);
 	loop_close(server->loop);
-close_store:
-	store_close(server->store);
 free_server:
 	free(server);
 	return ret;
@@ -568,12 +484,8 @@ void server_close(struct server *server)
 		loop_run(server->loop);
 	while (!LIST_EMPTY(&server->disks))
 		forget(LIST_FIRST(&server->disks));
-	loop_remove(server->loop, &server->store_source);
-	loop_remove(server->loop, &server->retry);
-	close(server->retry.fd);
-	drop_lifeline(server);
 	stop_workers(server);
+	storelink_close(&server->link);
 	loop_close(server->loop);
-	store_close(server->store);
 	free(server);
 }
