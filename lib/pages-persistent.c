@@ -18,7 +18,7 @@
 #include "pages-budget.h"
 #include "pages-inner.h"
 
-/* Pages taken into the keep while one batch is acquired. */
+/* Pages taken into the keep while one batch is acquired, and let go at once when they are idle. */
 #define KEEP_PER_BATCH 128u
 
 /*
@@ -333,8 +333,13 @@ void pages_idle(struct pages *pages)
 		return;
 	keep->timer_set = false;
 	at_ns = now_ns();
-	while ((oldest = TAILQ_FIRST(&keep->idle)) && at_ns - oldest->used_ns >= keep->idle_ns)
+	/* Not all of many at once: each is a call, and the timer fires again for the others. */
+	for (unsigned n = 0; n < KEEP_PER_BATCH; n++) {
+		oldest = TAILQ_FIRST(&keep->idle);
+		if (!oldest || at_ns - oldest->used_ns < keep->idle_ns)
+			break;
 		evict(pages, oldest);
+	}
 	set_timer(keep);
 }
 

@@ -21,7 +21,7 @@ static const struct ring_pages *pages_of(const struct guest_queue *queue)
 static void publish_queue(struct model *m, unsigned q)
 {
 	const struct guest_queue *queue = &m->queue[q];
-	char name[16], key[40];
+	char name[24], key[40];
 
 	if (!m->order) {
 		key_of(m, q, "ring-ref", key);
