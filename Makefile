@@ -65,8 +65,9 @@ MODEL	:= $(B)/model/model
 BATS	:= $(wildcard tests/*.bats tests/*/*.bats)
 PLUGIN	:= $(if $(wildcard /usr/include/nbdkit-plugin.h),$(patsubst tests/nbdkit/%.c,$(B)/nbdkit-%-plugin.so,$(wildcard tests/nbdkit/*.c)))
 SIM_SO	:= $(if $(SO_OBJ),$(B)/libtapsim.so)
+ASAN_FIRST := $(if $(PLUGIN),$(if $(findstring address,$(SANITIZE)),$(B)/asan-first.so))
 
-all: $(addprefix $(B)/,$(TOOLS)) $(SIM_SO) $(PLUGIN)
+all: $(addprefix $(B)/,$(TOOLS)) $(SIM_SO) $(PLUGIN) $(ASAN_FIRST)
 .PHONY: all
 .DELETE_ON_ERROR:
 
@@ -114,6 +115,13 @@ $(B)/libtapsim.so: $(SO_OBJ)
 $(B)/nbdkit-%-plugin.so: $(B)/tests/nbdkit/%.o $(B)/libtap.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ $< $(B)/libtap.a $(ALL_LIBS)
+# nbdkit has no sanitizer, so its library would start at the first malloc() of a constructor. That is
+# libp11-kit's, in newlocale(): libc's lock for locales is held, the sanitizer's dlerror() wants it as well
+# and releases it, newlocale() releases it again, and freelocale() waits for it in exit() for ever.
+# Preloaded, this has nothing but the sanitizer's own constructor, and is the first of all.
+$(B)/asan-first.so: $(B)/flags
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-z,initfirst -o $@ -x c /dev/null
 
 $(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtap.a
 	$(call say,LD,$@)

@@ -16,14 +16,22 @@ setup()
 	test_setup
 }
 
+# guest_nbdkit ARGUMENT...: nbdkit in the guest.
+guest_nbdkit()
+{
+	local asan
+	# The plugin's sanitizer has to come before all else and to start first (Makefile), and nbdkit's own
+	# leaks are not ours.
+	asan=$(ldd "$PLUGIN" | awk '/libasan/ { print $3 }')
+	LD_PRELOAD=${asan:+$asan:$BUILD/asan-first.so:}$LD_PRELOAD ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 \
+		TAP_SIM_DOMID=${GUEST-1} nbdkit "$@"
+}
+
 # nbd [PARAMETER...] COMMAND: runs it with $uri, nbdkit in the guest; the disk is closed after it.
 nbd()
 {
-	local command=${*: -1} asan
-	# The plugin's sanitizer has to come before all else, and nbdkit's own leaks are not ours.
-	asan=$(ldd "$PLUGIN" | awk '/libasan/ { print $3 }')
-	LD_PRELOAD=${asan:+$asan:}$LD_PRELOAD ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 \
-		TAP_SIM_DOMID=${GUEST-1} nbdkit -U - "$PLUGIN" "disk=${DISK#*/}" "${@:1:$#-1}" \
+	local command=${*: -1}
+	guest_nbdkit -U - "$PLUGIN" "disk=${DISK#*/}" "${@:1:$#-1}" \
 		--run "export LD_PRELOAD= TMPDIR=$T; $command"
 }
 
@@ -114,15 +122,13 @@ copy_there_and_back()
 	cmp back disk.img
 }
 
-# refused MESSAGE PARAMETER...: nbdkit says why it does not start. Its status is 0 where the plugin refuses
-# after the fork: it is that of the command.
+# refused MESSAGE PARAMETER...: nbdkit does not start and says why. One that did would serve a client on stdin,
+# which is at its end: so none waits, no socket is left, and the status is nbdkit's, not that of a command.
 refused()
 {
-	local message=$1 asan
-	asan=$(ldd "$PLUGIN" | awk '/libasan/ { print $3 }')
-	try env LD_PRELOAD="${asan:+$asan:}$LD_PRELOAD" ASAN_OPTIONS="${ASAN_OPTIONS-}:detect_leaks=0" \
-		TAP_SIM_DOMID=1 nbdkit -U - "$PLUGIN" "${@:2}" --run true
-	stderr_has "$message"
+	try guest_nbdkit -s "$PLUGIN" "${@:2}" </dev/null
+	status_is 1
+	stderr_has "$1"
 }
 
 @test "parameters that cannot be are refused, each with a word of it" {
@@ -138,4 +144,16 @@ refused()
 		refused "$key is neither max nor a number from 0 to 4" disk=xvda "$key"
 	done
 	refused 'indirect=257 is neither max nor a number from 0 to 256' disk=xvda indirect=257
+}
+
+@test "disks that cannot be, and more than the backend offers: nbdkit does not start" {
+	refused "'nonsense'" disk=nonsense
+	refused "this is domain 1" disk=web2/xvda # this is web1
+	refused 'xvdq: ' disk=xvdq
+	make_image 1M
+	attach --max-queues 2 --max-ring-order 1 --max-segments 32 web1 disk.img
+	serve
+	refused "option '--queues': 3 is more than the backend offers, 2" disk=xvda queues=3
+	refused "option '--ring-order': 2 is more than the backend offers, 1" disk=xvda ring-order=2
+	refused "33 is more than the backend offers, 32" disk=xvda indirect=33
 }
