@@ -185,6 +185,12 @@ no_disk_left()
 	! xenstore-exists /local/domain/1/device/vbd/51712 || fail "$WHERE: the frontend's nodes are left"
 }
 
+# In a build for coverage the counting itself allocates, at the end of each process.
+need_memory_of_its_own()
+{
+	[[ ! -e $BUILD/lib/num.gcno ]] || skip 'libgcov does not survive a malloc() that fails'
+}
+
 @test "serve: hypervisor calls, copying" {
 	each_call tap-serve any serve_and_use --data-path=copy
 }
@@ -202,6 +208,7 @@ no_disk_left()
 }
 
 @test "serve: memory" {
+	need_memory_of_its_own
 	each_call tap-serve memory serve_and_use --data-path=map
 }
 
@@ -210,6 +217,7 @@ no_disk_left()
 }
 
 @test "attach: memory" {
+	need_memory_of_its_own
 	each_call tap-attach memory attach_failing
 }
 
@@ -218,5 +226,6 @@ no_disk_left()
 }
 
 @test "detach: memory" {
+	need_memory_of_its_own
 	each_call tap-attach memory detach_failing
 }
