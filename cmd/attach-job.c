@@ -11,6 +11,15 @@ void job_about(struct job *job, const char *name)
 	snprintf(job->about, sizeof(job->about), "%s", name);
 }
 
+/* What the error is about. */
+static void name_disk(const struct job *job)
+{
+	struct json_object *error;
+
+	if (job->about[0] && json_object_object_get_ex(job->envelope, "error", &error))
+		json_set_text(error, "disk", job->about);
+}
+
 void job_fail(struct job *job, const struct err *e)
 {
 	int status = (int)err_print(stderr, TOOL, job->about[0] ? job->about : NULL, e);
@@ -18,8 +27,8 @@ void job_fail(struct job *job, const struct err *e)
 	if (job->status)
 		return;
 	job->status = status;
-	if (job->envelope)
-		json_error(job->envelope, e);
+	if (job->envelope && !json_error(job->envelope, e))
+		name_disk(job);
 }
 
 void job_step(void *opaque, const char *text)
@@ -57,13 +66,13 @@ void job_end_steps(struct job *job, const struct disk *disk)
 		return;
 	fflush(job->steps);
 	while (job->steps_told < job->step_bytes) {
-		const char *line = job->step_text + job->steps_told;
+		char *line = job->step_text + job->steps_told;
 		size_t length = strcspn(line, "\n");
 		struct json_object *item = job_item(job, disk);
 
+		line[length] = '\0';
 		if (item)
-			json_object_object_add(item, "step",
-					       json_object_new_string_len(line, (int)length));
+			json_set_text(item, "step", line);
 		job_end_item(job, item);
 		job->steps_told += length + 1;
 	}

@@ -217,13 +217,17 @@ static int detach_one(struct job *job, const char *name, struct err *e)
 	return 0;
 }
 
+/* Told to end it asks no other guest to let go. */
 static void run_detach(struct job *job, char **names)
 {
-	for (; *names; names++) {
+	int ret = 0;
+
+	for (; *names && ret != -EINTR; names++) {
 		struct err e = {0};
 
 		job_about(job, *names);
-		if (detach_one(job, *names, &e))
+		ret = detach_one(job, *names, &e);
+		if (ret)
 			job_fail(job, &e);
 	}
 }
@@ -330,15 +334,16 @@ int main(int argc, char **argv)
 	struct job job = {.new = {.device_type = "disk", .caps = grants_no_caps},
 			  .timeout_ns = TIMEOUT_DEFAULT_NS};
 	struct err e = {0};
-	int first, ret;
+	int first, ret, output;
 
 	ret = opt_parse(&tool, argc, argv, false, take_option, &job, &first, &e);
 	if (ret > 0)
 		return opt_finish(&tool, 0);
 	if (!ret)
 		ret = check_usage(&job, argc - first, &e);
+	output = set_output(&job, ret ? NULL : &e);
 	if (!ret)
-		ret = set_output(&job, &e);
+		ret = output;
 	if (!ret)
 		ret = run(&job, argv + first, argc - first, &e);
 	if (ret)

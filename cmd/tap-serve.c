@@ -106,6 +106,7 @@ struct serve {
 	sigset_t old_mask;
 	pid_t child; /* of --run */
 	int child_status;
+	bool wrote_pidfile;
 };
 
 static int take_option(int key, const char *arg, void *opaque, struct err *e)
@@ -254,6 +255,7 @@ static int say_ready(struct serve *serve, struct err *e)
 
 	if (config->pidfile && write_pidfile(config->pidfile, e) < 0)
 		return -EIO;
+	serve->wrote_pidfile = config->pidfile;
 	if (config->ready_fd >= 0) {
 		if (write(config->ready_fd, "\n", 1) != 1)
 			return err_set(e, -errno, TAP_EXIT_SYSTEM,
@@ -370,8 +372,11 @@ int main(int argc, char **argv)
 			      serve.config.all ? "--all takes no disks" : "no disk named");
 		err_hint(&e, "try 'tap-serve --help'");
 	}
-	if (ret < 0)
+	if (ret < 0) {
+		if (serve.config.json)
+			print_json(&serve, &e);
 		return err_print(stderr, tool.name, NULL, &e);
+	}
 
 	ret = serve_all(&serve, argv + first, &disk, &e);
 	status = serve.child_status;
@@ -384,7 +389,7 @@ int main(int argc, char **argv)
 		loop_remove(server_loop(serve.server), &serve.signals);
 		server_close(serve.server);
 	}
-	if (serve.config.pidfile)
+	if (serve.wrote_pidfile)
 		unlink(serve.config.pidfile);
 	return opt_finish(&tool, status);
 }

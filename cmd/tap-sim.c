@@ -256,11 +256,9 @@ int main(int argc, char **argv)
 		ret = err_set(&e, -EINVAL, TAP_EXIT_USAGE, "unexpected operand '%s'", argv[first]);
 		err_hint(&e, "see tap-sim --help");
 	}
-	if (ret < 0)
-		return err_print(stderr, tool.name, NULL, &e);
 	if (c.json && c.action != ACTION_RUN)
 		envelope = json_envelope(tool.name);
-	status = act(&c, argv + first, envelope, &e);
+	status = ret < 0 ? ret : act(&c, argv + first, envelope, &e);
 	if (status < 0) {
 		status = (int)err_print(stderr, tool.name, NULL, &e);
 		if (envelope)

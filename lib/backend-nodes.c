@@ -100,7 +100,7 @@ int backend_read_online(struct store *store, const struct disk *disk, bool *out)
 int backend_offer_read(struct store *store, const struct disk *disk,
 		       const struct backend_caps *caps, struct front_offer *out, struct err *e)
 {
-	int ret = offer_read(store, disk, out, e);
+	int ret = offer_read(store, XBT_NULL, disk, out, e);
 
 	if (ret)
 		return ret;

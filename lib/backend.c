@@ -79,8 +79,8 @@ static bool has_new_ring(struct backend *backend)
 {
 	struct front_offer offer;
 
-	return !offer_read(backend->host->store, &backend->disk, &offer, NULL) && offer.queues &&
-	       memcmp(offer.queue, backend->offer.queue, sizeof(offer.queue));
+	return !offer_read(backend->host->store, XBT_NULL, &backend->disk, &offer, NULL) &&
+	       offer.queues && memcmp(offer.queue, backend->offer.queue, sizeof(offer.queue));
 }
 
 uint64_t backend_rests_until(const struct backend *backend)

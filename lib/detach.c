@@ -147,11 +147,15 @@ static int remove_in(struct store *store, xs_transaction_t tx, void *opaque)
 }
 
 /* The server gives the image back after it said Closed; the next attach may want it at once. */
-static int await_server(const struct detaching *d)
+static int await_server(const struct store *store, const struct detaching *d)
 {
 	pid_t server = rundir_server(d->disk);
-	int ret = rundir_await_release(d->disk, d->options->deadline_ns);
+	int ret = rundir_await_release(d->disk, d->options->deadline_ns, store_interrupt(store));
 
+	if (ret == -EINTR)
+		return err_set(d->e, ret, TAP_EXIT_SYSTEM,
+			       "removed; interrupted before its server (pid %d) let go of it",
+			       (int)server);
 	if (ret)
 		return err_set(d->e, ret, ret == -ETIMEDOUT ? TAP_EXIT_TIMEOUT : TAP_EXIT_SYSTEM,
 			       "removed, but its server (pid %d) has not let go of it: %s",
@@ -223,9 +227,11 @@ static int detach(struct store *store, struct detaching *d)
 	if (ret)
 		return ret;
 	if (d->options->dry_run) {
-		ret = store_transaction(store, request_in, d);
-		fprintf(d->options->dry_run, "wait until both ends are %s\n",
-			xenbus_state_text(XENBUS_CLOSED));
+		if (!d->options->force)
+			ret = store_transaction(store, request_in, d);
+		if (!d->options->force && !d->ring_gone)
+			fprintf(d->options->dry_run, "wait until both ends are %s\n",
+				xenbus_state_text(XENBUS_CLOSED));
 		if (!ret)
 			ret = store_transaction(store, remove_in, d);
 		return ret ? explain(store, d, ret) : 0;
@@ -236,7 +242,7 @@ static int detach(struct store *store, struct detaching *d)
 	if (!ret)
 		ret = wait_and_remove(store, d);
 	unwatch_ends(store, d->disk);
-	return ret ? explain(store, d, ret) : await_server(d);
+	return ret ? explain(store, d, ret) : await_server(store, d);
 }
 
 int detach_disk(struct store *store, const struct disk *disk, const struct detach_options *options,

@@ -59,5 +59,5 @@ int inspect_disk(struct store *store, const struct disk *disk, struct inspection
 	out->has_stats = !stats_read(disk, &out->stats);
 	if (out->backend_state == XENBUS_GONE)
 		return err_set(e, -ENOENT, TAP_EXIT_NONE, "the disk is gone");
-	return offer_read(store, disk, &out->offer, e);
+	return offer_read(store, XBT_NULL, disk, &out->offer, e);
 }

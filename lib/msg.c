@@ -5,17 +5,35 @@
 
 #include "msg.h"
 
-/* UTF-8 of file names passes; what moves a terminal's cursor does not (C0, DEL, and C1 as UTF-8).
+/* Length of the UTF-8 character at @c, 1 for a byte that begins none. */
+static unsigned char_length(const unsigned char *c)
+{
+	unsigned length = *c >= 0xf0 && *c < 0xf5   ? 4
+			  : *c >= 0xe0 && *c < 0xf0 ? 3
+			  : *c >= 0xc2 && *c < 0xe0 ? 2
+						    : 1;
+
+	for (unsigned i = 1; i < length; i++) {
+		if ((c[i] & 0xc0) != 0x80)
+			return 1;
+	}
+	return length;
+}
+
+/*
+ * UTF-8 of file names passes; what moves a terminal's cursor does not: C0, DEL, and C1, as UTF-8 or
+ * as the bytes that an 8-bit terminal takes for it.
  */
 static void blank_controls(char *text)
 {
-	for (unsigned char *c = (unsigned char *)text; *c; c++) {
-		if (*c < 0x20 || *c == 0x7f) {
+	for (unsigned char *c = (unsigned char *)text; *c;) {
+		unsigned length = char_length(c);
+
+		if (length == 1 && (*c < 0x20 || (*c >= 0x7f && *c <= 0x9f)))
 			*c = '?';
-		} else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f) {
-			c[0] = '?';
-			c[1] = '?';
-		}
+		else if (length == 2 && c[0] == 0xc2 && c[1] <= 0x9f)
+			c[0] = c[1] = '?';
+		c += length;
 	}
 }
 

@@ -38,7 +38,7 @@ struct front_offer {
  * (exit 1), out->queues is 0 and @e names the node. A missing protocol means native to QEMU's
  * qdisk, and x86_32 to Linux' backend and to us (protocol.md 2).
  */
-int offer_read(struct store *store, const struct disk *disk, struct front_offer *out,
-	       struct err *e);
+int offer_read(struct store *store, xs_transaction_t tx, const struct disk *disk,
+	       struct front_offer *out, struct err *e);
 
 #endif

@@ -39,9 +39,6 @@ static int grow(const char *image, uint64_t size_bytes, struct err *e)
 	const char *path = image + strlen(prefix);
 	int fd, ret;
 
-	if (size_bytes % SECTOR_BYTES || size_bytes > INT64_MAX)
-		return err_set(e, -EINVAL, TAP_EXIT_USAGE, "the size must be a multiple of %u",
-			       SECTOR_BYTES);
 	if (strncmp(image, prefix, strlen(prefix)))
 		return err_set(e, -EINVAL, TAP_EXIT_IMAGE, "cannot grow '%s': it is no file",
 			       image);
@@ -52,6 +49,20 @@ static int grow(const char *image, uint64_t size_bytes, struct err *e)
 	ret = grow_open(fd, path, size_bytes, e);
 	close(fd);
 	return ret;
+}
+
+/* Before the file is grown to what its server would have to refuse. */
+static int check_sectors(struct store *store, const struct disk *disk, uint64_t size_bytes,
+			 struct err *e)
+{
+	uint64_t sector_bytes = SECTOR_BYTES;
+
+	store_read_number(store, XBT_NULL, disk->backend, NODE_SECTOR_SIZE, SECTOR_BYTES,
+			  LARGE_SECTOR_BYTES, &sector_bytes);
+	if (size_bytes % sector_bytes == 0)
+		return 0;
+	return err_set(e, -EINVAL, TAP_EXIT_USAGE, "the size must be a multiple of %u",
+		       (unsigned)sector_bytes);
 }
 
 int attach_resize(struct store *store, const struct disk *disk, uint64_t size_bytes,
@@ -74,7 +85,9 @@ int attach_resize(struct store *store, const struct disk *disk, uint64_t size_by
 		return -ENOENT;
 	}
 	if (size_bytes) {
-		ret = grow(image, size_bytes, e);
+		ret = check_sectors(store, disk, size_bytes, e);
+		if (!ret)
+			ret = grow(image, size_bytes, e);
 		if (ret)
 			return ret;
 	}

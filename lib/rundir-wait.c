@@ -4,12 +4,14 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "num.h"
 #include "rundir.h"
 
-static int wait_event(int fd, uint64_t deadline_ns)
+static int wait_event(int fd, uint64_t deadline_ns, int interrupt_fd)
 {
 	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	struct pollfd fds[] = {{.fd = fd, .events = POLLIN},
+			       {.fd = interrupt_fd, .events = POLLIN}};
 	uint64_t now = now_ns();
 	struct timespec left;
 
@@ -17,14 +19,16 @@ static int wait_event(int fd, uint64_t deadline_ns)
 		return -ETIMEDOUT;
 	left.tv_sec = (time_t)((deadline_ns - now) / 1000000000u);
 	left.tv_nsec = (long)((deadline_ns - now) % 1000000000u);
-	if (ppoll(&poll_fd, 1, &left, NULL) < 0 && errno != EINTR)
-		return -errno;
-	if (poll_fd.revents && read(fd, events, sizeof(events)) < 0 && errno != EAGAIN)
+	if (ppoll(fds, ARRAY_SIZE(fds), &left, NULL) < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (fds[1].revents)
+		return -EINTR;
+	if (fds[0].revents && read(fd, events, sizeof(events)) < 0 && errno != EAGAIN)
 		return -errno;
 	return 0;
 }
 
-int rundir_await_release(const struct disk *disk, uint64_t deadline_ns)
+int rundir_await_release(const struct disk *disk, uint64_t deadline_ns, int interrupt_fd)
 {
 	char folder[PATH_MAX];
 	int fd, ret = rundir_path(disk, NULL, folder);
@@ -40,7 +44,7 @@ int rundir_await_release(const struct disk *disk, uint64_t deadline_ns)
 	if (inotify_add_watch(fd, folder, IN_DELETE | IN_CLOSE_WRITE | IN_DELETE_SELF) < 0)
 		ret = errno == ENOENT ? 0 : -errno;
 	while (!ret && rundir_server(disk))
-		ret = wait_event(fd, deadline_ns);
+		ret = wait_event(fd, deadline_ns, interrupt_fd);
 	close(fd);
 	return ret;
 }

@@ -36,9 +36,9 @@ pid_t rundir_server(const struct disk *disk);
 
 /**
  * Wait until no server holds the disk any more: its image, too, is given back by then. 0,
- * -ETIMEDOUT, or a negative errno.
+ * -ETIMEDOUT, -EINTR once @interrupt_fd is readable (-1: none), or another negative errno.
  */
-int rundir_await_release(const struct disk *disk, uint64_t deadline_ns);
+int rundir_await_release(const struct disk *disk, uint64_t deadline_ns, int interrupt_fd);
 
 /**
  * Remove the disk's folder with the files known to be in it. 0 (also when there is none), -EBUSY

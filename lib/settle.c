@@ -9,7 +9,7 @@
 
 #define UNDO_NS 5000000000ull /* what the undo may take */
 
-enum outcome { SETTLE_CONNECTED = 1, SETTLE_FAILED };
+enum outcome { SETTLE_CONNECTED = 1, SETTLE_FAILED, SETTLE_NOT_OURS };
 
 struct settling {
 	const struct disk *disk;
@@ -32,10 +32,22 @@ static void tell_states(struct settling *s, enum xenbus_state back, enum xenbus_
 		s->step(s->opaque, text);
 }
 
+/* Another tap-attach may have detached the disk meanwhile, and attached another in its place. */
+static bool is_ours(struct store *store, const struct settling *s)
+{
+	char waiter[STORE_VALUE_MAX], name[48];
+
+	return !waiter_name(name) &&
+	       store_read_in(store, XBT_NULL, s->disk->backend, NODE_ATTACHING, waiter) > 0 &&
+	       !strcmp(waiter, name);
+}
+
 static int look(struct store *store, void *opaque)
 {
 	struct settling *s = opaque;
 
+	if (xenbus_state(store, s->disk->backend) != XENBUS_GONE && !is_ours(store, s))
+		return SETTLE_NOT_OURS;
 	tell_states(s, xenbus_state(store, s->disk->backend),
 		    xenbus_state(store, s->disk->frontend));
 	if (s->back == XENBUS_CONNECTED && s->front == XENBUS_CONNECTED)
@@ -87,6 +99,9 @@ static int explain(const struct settling *s, int ret, struct err *e)
 	if (s->front_error[0])
 		return err_set(e, -EIO, TAP_EXIT_SYSTEM, "the guest's end failed: %s (%s)",
 			       s->front_error, states);
+	if (ret == SETTLE_NOT_OURS)
+		return err_set(e, -ESTALE, TAP_EXIT_SYSTEM,
+			       "detached meanwhile, and another disk is in its place");
 	if (ret == SETTLE_FAILED)
 		return err_set(e, -EIO, TAP_EXIT_SYSTEM, "an end went away: %s", states);
 	if (ret == -EINTR)
@@ -142,6 +157,7 @@ int attach_settle(struct store *store, const struct disk *disk, uint64_t deadlin
 			     .step = step,
 			     .opaque = opaque};
 	int ret = watch_ends(store, disk);
+	bool ours;
 
 	if (!ret)
 		ret = store_wait(store, deadline_ns, look, &s);
@@ -150,7 +166,9 @@ int attach_settle(struct store *store, const struct disk *disk, uint64_t deadlin
 		ret = store_transaction(store, remove_waiter, &s);
 	if (!ret)
 		return 0;
+	ours = ret != SETTLE_NOT_OURS && is_ours(store, &s);
 	ret = explain(&s, ret, e);
-	undo(store, &s, e);
+	if (ours)
+		undo(store, &s, e);
 	return ret;
 }

@@ -10,6 +10,7 @@
 
 #include "attach.h"
 #include "num.h"
+#include "offer.h"
 #include "rundir.h"
 #include "xenquiet.h"
 
@@ -33,17 +34,16 @@ const char *stale_reason_text(enum stale_reason reason)
 
 /* --- is the ring still granted? --------------------------------------------------------------- */
 
+/* Of those that stand there the one that a server would map: earlier connections leave theirs. */
 static bool read_ring_ref(struct store *store, xs_transaction_t tx, const struct disk *disk,
-			  uint64_t *ref)
+			  uint32_t *ref)
 {
-	static const char *const keys[] = {"ring-ref", "ring-ref0", "queue-0/ring-ref",
-					   "queue-0/ring-ref0"};
+	struct front_offer offer;
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		if (!store_read_number(store, tx, disk->frontend, keys[i], 0, UINT32_MAX, ref))
-			return true;
-	}
-	return false;
+	if (offer_read(store, tx, disk, &offer, NULL) || !offer.queues)
+		return false;
+	*ref = offer.queue[0].ring_refs[0];
+	return true;
 }
 
 /* 1: it maps; 0: there is no such grant; negative: it cannot be told. */
@@ -67,10 +67,11 @@ static int probe_grant(uint32_t domid, uint32_t ref)
 bool stale_ring_is_gone(struct store *store, xs_transaction_t tx, const struct disk *disk)
 {
 	enum xenbus_state front = xenbus_state_in(store, tx, disk->frontend);
-	uint64_t ref, again;
+	uint32_t ref, again;
 
-	if (frontend_is_at_rest(front) || !read_ring_ref(store, tx, disk, &ref) ||
-	    probe_grant(disk->domid, (uint32_t)ref))
+	/* What is served is mapped, whatever its grant is like. */
+	if (frontend_is_at_rest(front) || rundir_server(disk) ||
+	    !read_ring_ref(store, tx, disk, &ref) || probe_grant(disk->domid, ref))
 		return false;
 	/* A frontend that closed or made a new ring meanwhile is alive. */
 	return xenbus_state_in(store, tx, disk->frontend) == front &&
@@ -315,7 +316,7 @@ static int remove_folder(const struct stale *stale, FILE *dry_run, struct err *e
 		fprintf(dry_run, "remove %s\n", path);
 		return 0;
 	}
-	ret = rundir_await_release(&stale->disk, now_ns() + LET_GO_NS);
+	ret = rundir_await_release(&stale->disk, now_ns() + LET_GO_NS, -1);
 	if (!ret)
 		ret = rundir_remove(&stale->disk);
 	if (ret)

@@ -195,12 +195,16 @@ void stats_sum(const struct stats_file *stats, struct stats_queue *out)
 	word *sum = (word *)out;
 
 	*out = (struct stats_queue){0};
-	for (uint32_t q = 0; q < stats->queues && q < STATS_QUEUES; q++) {
-		const struct stats_queue *queue = &stats->queue[q];
-		const word *counter = (const word *)queue;
+	/* Counters only grow: those of queues of earlier connections are part of the sum. */
+	for (uint32_t q = 0; q < STATS_QUEUES; q++) {
+		const word *counter = (const word *)&stats->queue[q];
 
 		for (size_t i = 0; i < SUMMED_WORDS; i++)
 			sum[i] += counter[i];
+	}
+	for (uint32_t q = 0; q < stats->queues && q < STATS_QUEUES; q++) {
+		const struct stats_queue *queue = &stats->queue[q];
+
 		if (queue->oldest_ns && (!out->oldest_ns || queue->oldest_ns < out->oldest_ns))
 			out->oldest_ns = queue->oldest_ns;
 		out->req_cons += queue->req_cons;

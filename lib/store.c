@@ -373,6 +373,11 @@ void store_set_interrupt(struct store *store, int fd)
 	store->interrupt_fd = fd;
 }
 
+int store_interrupt(const struct store *store)
+{
+	return store->interrupt_fd;
+}
+
 /* Sleep until a watch event may wait or the deadline passes. */
 static int wait_readable(struct store *store, uint64_t deadline_ns)
 {

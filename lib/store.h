@@ -132,6 +132,8 @@ int store_next_event(struct store *store, char path[static STORE_PATH_MAX],
  * The descriptor stays the caller's.
  */
 void store_set_interrupt(struct store *store, int fd);
+/** That descriptor, or -1: for other waits of the same caller. */
+int store_interrupt(const struct store *store);
 
 /**
  * Wait for watch events until @ready returns non-zero, which is then returned; -ETIMEDOUT when

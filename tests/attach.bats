@@ -507,6 +507,32 @@ open("release").read()
 	[[ ! -e run/1-51712 ]]
 }
 
+@test "detach --force --dry-run prints what it would do: remove, and ask nobody" {
+	make_image 1M
+	attach
+	try tap-attach -d --force --dry-run web1/xvda
+	status_is 0
+	refute_output --partial state
+	refute_output --partial wait
+	stdout_has "remove $BACK"
+}
+
+@test "JSON is valid whatever an image is called, and whatever is wrong" {
+	make_image 1M $'x\xff.img'
+	try tap-attach --dry-run -J web1 $'x\xff.img'
+	status_is 0
+	json_is '[.items[].step | strings] | length > 5' true
+	try tap-attach -J -d
+	status_is 2
+	json_is '.error.exit' 2
+	try tap-attach -J -d web1/xvdq
+	status_is 3
+	json_is '.error.disk' web1/xvdq
+	try tap-serve -J
+	status_is 2
+	json_is '.error.exit' 2
+}
+
 @test "detach --dry-run prints and changes nothing" {
 	make_image 1M
 	attach
@@ -533,7 +559,7 @@ remove $BACK"
 	xenstore-rm /libxl/1
 }
 
-# --- list and resize ---------------------------------------------------------------------------
+# --- list --------------------------------------------------------------------------------------
 
 @test "-l: both states, mode, size, server, image and what is wrong" {
 	make_image 1M
@@ -570,98 +596,4 @@ remove $BACK"
 	try tap-attach -J web1/xvda disk.img
 	status_is 4
 	json_is '[.items, .error.exit]' '[[],4]'
-}
-
-@test "-c: the guest sees what the file has grown to" {
-	make_image 1M
-	attach
-	serve
-	hold
-	try tap-attach -c web1/xvda 2M
-	status_is 0
-	stdout_is 2097152
-	[[ $(stat -c %s disk.img) == 2097152 ]]
-	[[ $(back sectors) == 4096 ]]
-	truncate -s 3M disk.img
-	try tap-attach -c -J web1/xvda
-	json_is '.items[0].size_bytes' 3145728
-	try tap-attach -c web1/xvda 1M
-	status_is 8
-	[[ $(stat -c %s disk.img) == 3145728 ]]
-	try tap-attach -c web1/xvda 3145729
-	status_is 2
-	stop "$HOLD"
-}
-
-@test "-c: what cannot grow is refused, and said why" {
-	attach web1 null:1M
-	serve
-	try tap-attach -c web1/xvda 2M
-	status_is 7
-	stderr_has 'it is no file'
-	make_image 1M
-	attach web2 disk.img
-	serve
-	try tap-attach -c web2/xvda 0
-	status_is 2
-	mv disk.img away.img
-	mkdir disk.img
-	try tap-attach -c web2/xvda 2M
-	status_is 7
-	stderr_has disk.img
-	rmdir disk.img
-	mv away.img disk.img
-	# Behind the server's back.
-	truncate -s 512K disk.img
-	try tap-attach -c web2/xvda
-	status_is 8
-	stderr_has 'the image shrank to 1024 sectors, the guest has 2048'
-	truncate -s 1M disk.img
-	kill -STOP "$SERVER"
-	try tap-attach -c --timeout 50ms web2/xvda 2M
-	kill -CONT "$SERVER"
-	status_is 5
-	stderr_has 'no answer in time'
-}
-
-@test "-c of a disk that nobody serves: 3, and the file stays as it is" {
-	make_image 1M
-	attach
-	try tap-attach -c web1/xvda 2M
-	status_is 3
-	stderr_has 'tap-serve'
-	[[ $(stat -c %s disk.img) == 1048576 ]]
-}
-
-@test "tap-attach -c while a detach waits: it still does" {
-	make_image 1M
-	attach
-	serve
-	hold
-	kill -STOP "$HOLD"
-	try tap-attach -d --timeout 100ms web1/xvda
-	status_is 4
-	tap-attach -c web1/xvda 2M
-	[[ $(back state) == 5 ]]
-	[[ $(back sectors) == 4096 ]]
-	kill -CONT "$HOLD"
-	tap-attach -d web1/xvda
-}
-
-@test "an image that grew while nobody served it: its guest hears of it from the next server" {
-	make_image 1M
-	attach
-	serve
-	hold
-	stop "$SERVER"
-	truncate -s 2M disk.img
-	[[ $(back sectors) == 2048 ]]
-	serve
-	wait_for_node /local/domain/0/backend/tap/1/51712/sectors 4096
-	# It never shrinks under a guest.
-	stop "$SERVER"
-	truncate -s 1M disk.img
-	serve
-	[[ $(back sectors) == 4096 ]]
-	stop "$HOLD"
 }

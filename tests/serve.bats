@@ -181,6 +181,10 @@ stat_of()
 	make_image 1M
 	attach
 	serve --pidfile serve.pid "$DISK"
+	# Not that of another one, which cannot start.
+	try tap-serve --pidfile serve.pid "$DISK"
+	status_is 4
+	[[ $(<serve.pid) == "$SERVER" ]]
 	[[ $(<serve.pid) == "$SERVER" ]]
 	stop "$SERVER"
 	[[ ! -e serve.pid ]]

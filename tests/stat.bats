@@ -242,3 +242,15 @@ next_report()
 	stderr_is 'tap-stat: cannot write to standard output
 tap-stat: cannot write to standard output: No space left on device'
 }
+
+@test "counters only grow, also when the guest comes back with fewer queues" {
+	make_image 1M
+	attach
+	serve
+	front --queues 4 verify --ops 200 xvda
+	before=$(tap-stat -J "$DISK" | jq '.items[0].requests')
+	[[ $before -ge 200 ]]
+	front verify --ops 10 xvda
+	after=$(tap-stat -J "$DISK" | jq '.items[0].requests')
+	[[ $after -gt $before && $after -lt $((before + 200)) ]]
+}

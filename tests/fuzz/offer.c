@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length_bytes)
 
 	nodes = (struct input){bytes, length_bytes};
 	must(!store_open(&store, &e));
-	ret = offer_read(store, &disk, &offer, &e);
+	ret = offer_read(store, XBT_NULL, &disk, &offer, &e);
 	must(ret <= 0);
 	if (ret) {
 		must(!offer.queues);

@@ -29,6 +29,11 @@ static void controls_are_blanked(void **state)
 	err_set(&e, -1, TAP_EXIT_NONE, "a\033[2Jb\n\x7f\xc2\x9b \xc3\xa9");
 	assert_string_equal(e.what, "a?[2Jb????"
 				    " \xc3\xa9");
+	/* as an 8-bit terminal takes it; what begins a character that does not come */
+	err_set(&e, -1, TAP_EXIT_NONE, "a\x9b b\xc2");
+	assert_string_equal(e.what, "a? b\xc2");
+	err_set(&e, -1, TAP_EXIT_NONE, "\xe2\x82\xac \xf0\x9f\x98\x80 \xe2\x9b");
+	assert_string_equal(e.what, "\xe2\x82\xac \xf0\x9f\x98\x80 \xe2?");
 }
 
 static void long_text_is_cut(void **state)

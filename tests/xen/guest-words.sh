@@ -47,8 +47,8 @@ busy_end()
 	flock -w "${1-60}" /run/busy.lock true
 }
 
-# The fio that it is.
+# It is a fio. Its first process ends the others: told together they may wait for each other.
 busy_stop()
 {
-	killall -INT fio && busy_end
+	kill -INT "$(pidof fio | tr ' ' '\n' | sort -n | head -n 1)" && busy_end
 }
