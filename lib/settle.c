@@ -33,20 +33,22 @@ static void tell_states(struct settling *s, enum xenbus_state back, enum xenbus_
 }
 
 /* Another tap-attach may have detached the disk meanwhile, and attached another in its place. */
-static bool is_ours(struct store *store, const struct settling *s)
+static bool is_anothers(struct store *store, const struct settling *s)
 {
 	char waiter[STORE_VALUE_MAX], name[48];
+	int ret;
 
-	return !waiter_name(name) &&
-	       store_read_in(store, XBT_NULL, s->disk->backend, NODE_ATTACHING, waiter) > 0 &&
-	       !strcmp(waiter, name);
+	if (xenbus_state(store, s->disk->backend) == XENBUS_GONE)
+		return false;
+	ret = store_read_in(store, XBT_NULL, s->disk->backend, NODE_ATTACHING, waiter);
+	return ret == -ENOENT || (ret > 0 && !waiter_name(name) && strcmp(waiter, name));
 }
 
 static int look(struct store *store, void *opaque)
 {
 	struct settling *s = opaque;
 
-	if (xenbus_state(store, s->disk->backend) != XENBUS_GONE && !is_ours(store, s))
+	if (is_anothers(store, s))
 		return SETTLE_NOT_OURS;
 	tell_states(s, xenbus_state(store, s->disk->backend),
 		    xenbus_state(store, s->disk->frontend));
@@ -166,7 +168,7 @@ int attach_settle(struct store *store, const struct disk *disk, uint64_t deadlin
 		ret = store_transaction(store, remove_waiter, &s);
 	if (!ret)
 		return 0;
-	ours = ret != SETTLE_NOT_OURS && is_ours(store, &s);
+	ours = ret != SETTLE_NOT_OURS && !is_anothers(store, &s);
 	ret = explain(&s, ret, e);
 	if (ours)
 		undo(store, &s, e);
