@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Direct I/O where the storage is particular: statx(), fstatfs() and io_submit() go through the
- * stand-ins here, which make a file system of large sectors, or a network's, of the one in /tmp.
+ * Direct I/O where the storage is particular: calls that ask for it go through the stand-ins here,
+ * which make a file system of large sectors, or a network's, or a poor one, of the one in /tmp.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +25,15 @@
 #define DISK_BYTES (1024u * 1024u)
 
 static struct {
-	unsigned unit;	      /* what direct I/O wants; 0: as it is */
-	bool network;	      /* an NFS */
-	unsigned direct, odd; /* operations that went with O_DIRECT, and without */
+	unsigned unit;	       /* what direct I/O wants; 0: as it is */
+	bool none, untold;     /* the kernel says that there is none, or does not say */
+	unsigned wants;	       /* where it does not say: a pread() of less fails, ... */
+	unsigned wants_memory; /* ... or one to memory that is aligned to less */
+	int refuse;	       /* a positive errno for O_DIRECT, ... */
+	int bad;	       /* ... for pread() ... */
+	int again;	       /* ... and for opening the file a second time */
+	bool network;	       /* an NFS */
+	unsigned direct, odd;  /* operations that went with O_DIRECT, and without */
 } storage;
 
 #ifdef STATX_DIOALIGN
@@ -38,6 +44,12 @@ int statx(int fd, const char *restrict name, int flags, unsigned mask, struct st
 	if (!ret && storage.unit && (mask & STATX_DIOALIGN)) {
 		stx->stx_mask |= STATX_DIOALIGN;
 		stx->stx_dio_mem_align = stx->stx_dio_offset_align = storage.unit;
+	}
+	if (!ret && storage.untold)
+		stx->stx_mask &= ~(unsigned)STATX_DIOALIGN;
+	if (!ret && storage.none && (mask & STATX_DIOALIGN)) {
+		stx->stx_mask |= STATX_DIOALIGN;
+		stx->stx_dio_mem_align = stx->stx_dio_offset_align = 0;
 	}
 	return ret;
 }
@@ -50,6 +62,41 @@ int fstatfs(int fd, struct statfs *fs)
 	if (!ret && storage.network)
 		fs->f_type = NFS_SUPER_MAGIC;
 	return ret;
+}
+
+ssize_t pread(int fd, void *buf, size_t bytes, off_t offset)
+{
+	errno = storage.bad;
+	if (storage.wants && ((bytes | (uint64_t)offset) % storage.wants))
+		errno = EINVAL;
+	if (storage.wants_memory && (uintptr_t)buf % storage.wants_memory)
+		errno = EINVAL;
+	return errno ? -1 : (ssize_t)syscall(SYS_pread64, fd, buf, bytes, offset);
+}
+
+int fcntl(int fd, int command, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, command);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	errno = command == F_SETFL && (arg & O_DIRECT) ? storage.refuse : 0;
+	return errno ? -1 : (int)syscall(SYS_fcntl, fd, command, arg);
+}
+
+int open(const char *name, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list ap;
+
+	va_start(ap, flags);
+	if (flags & O_CREAT)
+		mode = va_arg(ap, mode_t);
+	va_end(ap);
+	errno = strncmp(name, "/proc/self/fd/", 14) ? 0 : storage.again;
+	return errno ? -1 : (int)syscall(SYS_openat, AT_FDCWD, name, flags, mode);
 }
 
 int io_submit(io_context_t context, long n, struct iocb *iocbs[])
@@ -133,6 +180,53 @@ static void transfer(struct image_io *io, struct image_op *op)
 	assert_int_equal(op->result, 0);
 }
 
+static void check_not_direct(const struct image_options *options, const char *note)
+{
+	assert_false(open_image(options)->direct);
+	assert_string_equal(image_facts(image)->note, note);
+}
+
+static void none_at_all(void **state)
+{
+#ifdef STATX_DIOALIGN
+	storage.none = true;
+	check_not_direct(NULL, "no direct I/O on this file");
+#else
+	skip();
+#endif
+}
+
+static void refused(void **state)
+{
+	need_direct();
+	storage.refuse = EINVAL;
+	check_not_direct(NULL, "the file system refuses direct I/O: Invalid argument");
+}
+
+/* A kernel before 6.1, or a file system that has no word on it: a read tells. */
+static void found_out_by_reading(void **state)
+{
+	const struct image_options large = {.sector_bytes = 4096};
+
+	need_direct();
+	storage.untold = true;
+	storage.wants = 512;
+	assert_true(open_image(NULL)->direct);
+	assert_true(open_image(&large)->direct);
+	storage.wants = 4096;
+	check_not_direct(NULL, "direct I/O here wants more than 512-byte alignment");
+	assert_true(open_image(&large)->direct);
+	storage.wants = 8192;
+	check_not_direct(&large, "direct I/O here wants more than 4096-byte alignment");
+	storage.wants = 512;
+	storage.wants_memory = 1024;
+	check_not_direct(NULL, "direct I/O here wants more than 512-byte alignment");
+	storage.wants_memory = 512;
+	assert_true(open_image(NULL)->direct);
+	storage.bad = EIO;
+	check_not_direct(NULL, "direct I/O failed: Input/output error");
+}
+
 /* A request is whole sectors, its segments need not be. */
 static void pieces_of_a_large_sector(void **state)
 {
@@ -171,6 +265,33 @@ static void pieces_of_a_large_sector(void **state)
 #endif
 }
 
+/* Without a second descriptor for odd pieces all goes buffered, and well. */
+static void no_second_descriptor(void **state)
+{
+#ifdef STATX_DIOALIGN
+	static unsigned char memory[SECTOR_BYTES + 4096] __attribute__((aligned(4096)));
+	struct iovec odd = {memory + SECTOR_BYTES, 4096};
+	struct image_op op = {.operation = IMAGE_READ, .length_bytes = 4096};
+	struct image_io *io;
+
+	need_direct();
+	storage.unit = 4096;
+	storage.again = EMFILE;
+	check_not_direct(&(struct image_options){.sector_bytes = 4096},
+			 "cannot open it a second time: Too many open files");
+	assert_int_equal(image_io_open(&io, image, 4), 0);
+	storage.direct = storage.odd = 0;
+	op.iov = &odd;
+	op.iovcnt = 1;
+	transfer(io, &op);
+	assert_int_equal(storage.direct, 0);
+	assert_int_equal(storage.odd, 1);
+	image_io_close(io);
+#else
+	skip();
+#endif
+}
+
 static void the_size_is_whole_sectors(void **state)
 {
 	struct err e = {0};
@@ -203,7 +324,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		on_disk(large_sectors_want_a_guest_that_keeps_to_them),
+		on_disk(none_at_all),
+		on_disk(refused),
+		on_disk(found_out_by_reading),
 		on_disk(pieces_of_a_large_sector),
+		on_disk(no_second_descriptor),
 		on_disk(the_size_is_whole_sectors),
 		on_disk(a_network_has_to_be_safe),
 	};

@@ -3,10 +3,12 @@
  * Discards: what is left of a file, and that nothing waits for one. fallocate() goes through the
  * stand-in here, which hands it on, refuses it, or holds it until a test lets it go.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -32,6 +34,7 @@ static struct {
 	atomic_int calls;
 	atomic_bool hold; /* calls wait for `gate`, having told `held` */
 	int gate, held;
+	int no_thread; /* a positive errno for pthread_create() */
 } kernel = {.gate = -1, .held = -1};
 
 int fallocate(int fd, int mode, off_t offset, off_t length)
@@ -48,6 +51,14 @@ int fallocate(int fd, int mode, off_t offset, off_t length)
 		return -1;
 	}
 	return (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+		   void *opaque)
+{
+	__typeof__(pthread_create) *real = dlsym(RTLD_NEXT, "pthread_create");
+
+	return kernel.no_thread ? kernel.no_thread : real(thread, attributes, run, opaque);
 }
 
 static char dir[] = "/tmp/taptools-test-XXXXXX";
@@ -90,6 +101,7 @@ static int make_disk(void **state)
 	close(fd);
 	kernel.refuse = kernel.calls = 0;
 	kernel.hold = false;
+	kernel.no_thread = 0;
 	kernel.gate = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	kernel.held = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	return open_image(NULL);
@@ -323,6 +335,17 @@ static void check_refused(bool secure, int result)
 	assert_int_equal(read_unit(0), 1);
 }
 
+static void without_a_thread_for_it(void **state)
+{
+	kernel.no_thread = EAGAIN;
+	check_refused(false, -EAGAIN);
+	kernel.no_thread = 0;
+	submit(0, 1);
+	reap(1, OPS);
+	assert_int_equal(op[0].result, 0);
+	assert_int_equal(read_unit(0), 0);
+}
+
 static void where_it_cannot_be_done(void **state)
 {
 	check_refused(true, -EOPNOTSUPP); /* a hole does not make anything unrecoverable */
@@ -364,6 +387,7 @@ int main(void)
 		on_disk(many_are_reaped_a_few_at_a_time),
 		on_disk(discards_over_what_is_in_flight),
 		on_disk(a_discard_that_fails_fails_alone),
+		on_disk(without_a_thread_for_it),
 		on_disk(where_it_cannot_be_done),
 		on_disk(null_discards),
 	};

@@ -28,9 +28,25 @@ static struct {
 	unsigned taken_max;		    /* io_submit takes so many; 0: all */
 	int refuse;			    /* a negative errno for ... */
 	unsigned refuse_from, refuse_calls; /* ... these calls, counted from 1 */
-	bool cut; /* a transfer of several pieces does only its first one */
+	bool cut;      /* a transfer of several pieces does only its first one */
+	int setup;     /* a negative errno for io_setup */
+	int aio_flush; /* a negative errno for a flush by aio */
+	int fdatasync; /* a positive errno for fdatasync */
 	unsigned calls;
 } kernel;
+
+int io_setup(int events, io_context_t *context)
+{
+	if (kernel.setup)
+		return kernel.setup;
+	return syscall(SYS_io_setup, events, context) ? -errno : 0;
+}
+
+int fdatasync(int fd)
+{
+	errno = kernel.fdatasync;
+	return kernel.fdatasync ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
 
 int io_submit(io_context_t context, long n, struct iocb *iocbs[])
 {
@@ -38,6 +54,8 @@ int io_submit(io_context_t context, long n, struct iocb *iocbs[])
 	long ret;
 
 	kernel.calls++;
+	if (kernel.aio_flush && iocbs[0]->aio_lio_opcode == IO_CMD_FDSYNC)
+		return kernel.aio_flush;
 	if (kernel.refuse && kernel.calls >= kernel.refuse_from &&
 	    kernel.calls < kernel.refuse_from + kernel.refuse_calls)
 		return kernel.refuse;
@@ -66,9 +84,10 @@ static unsigned char memory[DEPTH][4 * UNIT] __attribute__((aligned(UNIT)));
 
 static int open_image(const struct image_options *options)
 {
+	kernel = (__typeof__(kernel)){0};
 	if (image_open(&image, path, options, NULL))
 		return -1;
-	kernel = (__typeof__(kernel)){0};
+	kernel.calls = 0;
 	calls = 0;
 	return image_io_open(&io, image, DEPTH);
 }
@@ -328,6 +347,84 @@ static void try_again_with_nothing_in_flight_is_an_error(void **state)
 	assert_int_equal(op[2].result, 0);
 }
 
+static void more_than_the_depth_waits(void **state)
+{
+	image_io_close(io);
+	assert_int_equal(image_io_open(&io, image, 2), 0);
+	for (unsigned i = 0; i < DEPTH; i++)
+		prepare(i, IMAGE_READ, i, 1);
+	submit(DEPTH);
+	assert_int_equal(kernel.calls, 1); /* the others wait for these two */
+	reap(DEPTH, DEPTH);
+	for (unsigned i = 0; i < DEPTH; i++) {
+		assert_int_equal(op[i].result, 0);
+		check_memory(i, i, 1);
+	}
+}
+
+/* Opens the image while flushes fail in these ways. */
+static int open_where_flushes(int aio_flush, int fdatasync_errno, struct err *e)
+{
+	close_image();
+	image = NULL;
+	io = NULL;
+	kernel.aio_flush = aio_flush;
+	kernel.fdatasync = fdatasync_errno;
+	return image_open(&image, path, NULL, e) ? -1 : image_io_open(&io, image, DEPTH);
+}
+
+static int flush(void)
+{
+	prepare(0, IMAGE_FLUSH, 0, 0);
+	submit(1);
+	reap(1, DEPTH);
+	return op[0].result;
+}
+
+static void flushes_without_aio(void **state)
+{
+	assert_int_equal(open_where_flushes(-EINVAL, 0, NULL), 0);
+	assert_true(image_facts(image)->can_flush);
+	assert_int_equal(flush(), 0);
+	kernel.fdatasync = EIO;
+	assert_int_equal(flush(), -EIO);
+}
+
+static void an_image_that_cannot_flush(void **state)
+{
+	assert_int_equal(open_where_flushes(-EINVAL, EINVAL, NULL), 0);
+	assert_false(image_facts(image)->can_flush);
+	kernel.fdatasync = 0;
+	assert_int_equal(flush(), -EOPNOTSUPP);
+}
+
+static void a_flush_that_fails_fails_the_opening(void **state)
+{
+	struct err e = {0};
+
+	assert_true(open_where_flushes(-EIO, 0, &e) < 0);
+	assert_int_equal(e.exit, TAP_EXIT_IMAGE);
+	assert_non_null(strstr(e.what, "cannot flush image"));
+	assert_true(open_where_flushes(-EINVAL, ENOSPC, &e) < 0);
+	assert_non_null(strstr(e.what, strerror(ENOSPC)));
+}
+
+static void no_more_aio_contexts(void **state)
+{
+	struct err e = {0};
+
+	kernel.setup = -EAGAIN;
+	image_io_close(io);
+	io = NULL;
+	assert_int_equal(image_io_open(&io, image, DEPTH), -EAGAIN);
+	image_close(image);
+	assert_int_equal(image_open(&image, path, NULL, &e), -EAGAIN);
+	image = NULL;
+	assert_int_equal(e.exit, TAP_EXIT_SYSTEM);
+	assert_non_null(strstr(e.what, "no free aio context"));
+	assert_non_null(strstr(e.hint, "fs.aio-max-nr"));
+}
+
 static void read_only_holds_for_each_write(void **state)
 {
 	close_image();
@@ -385,6 +482,11 @@ int main(void)
 		on_disk(only_the_refused_one_fails),
 		on_disk(try_again_waits_for_a_completion),
 		on_disk(try_again_with_nothing_in_flight_is_an_error),
+		on_disk(more_than_the_depth_waits),
+		on_disk(flushes_without_aio),
+		on_disk(an_image_that_cannot_flush),
+		on_disk(a_flush_that_fails_fails_the_opening),
+		on_disk(no_more_aio_contexts),
 		on_disk(read_only_holds_for_each_write),
 		on_disk(buffered),
 		on_disk(null_gives_zeros),

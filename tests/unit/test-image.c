@@ -99,6 +99,44 @@ static void names_that_are_none(void **state)
 	}
 }
 
+static void names_that_are_too_long(void **state)
+{
+	char spec[IMAGE_SPEC_MAX + 1], buf[IMAGE_SPEC_MAX];
+	struct err e = {0};
+
+	memset(spec, 'x', IMAGE_SPEC_MAX);
+	spec[IMAGE_SPEC_MAX] = '\0';
+	assert_int_equal(image_canonical(spec, buf, &e), -ENAMETOOLONG);
+	assert_int_equal(e.exit, TAP_EXIT_USAGE);
+	assert_non_null(strstr(e.what, "xxx...': the name is too long"));
+	spec[0] = '/';
+	assert_int_equal(image_canonical(spec, buf, &e), -ENAMETOOLONG);
+	spec[IMAGE_SPEC_MAX - sizeof("file:") + 1] = '\0';
+	assert_int_equal(image_canonical(spec, buf, &e), -ENAMETOOLONG);
+	spec[IMAGE_SPEC_MAX - sizeof("file:")] = '\0';
+	assert_int_equal(image_canonical(spec, buf, &e), 0);
+	assert_string_equal(buf + strlen("file:"), spec);
+}
+
+/* A name is relative to a folder that may be gone. */
+static void in_no_folder(void **state)
+{
+	int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char buf[IMAGE_SPEC_MAX];
+	struct err e = {0};
+	int ret;
+
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(chdir(path), 0);
+	assert_int_equal(rmdir(path), 0);
+	ret = image_canonical("a.img", buf, &e);
+	assert_int_equal(fchdir(before), 0);
+	close(before);
+	assert_int_equal(ret, -ENOENT);
+	assert_int_equal(e.exit, TAP_EXIT_SYSTEM);
+	assert_non_null(strstr(e.what, "cannot make 'a.img' an absolute path"));
+}
+
 static void check_refused(const char *spec, const struct image_options *options, int ret,
 			  enum tap_exit status, const char *word)
 {
@@ -286,6 +324,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
 		cmocka_unit_test(names_that_are_none),
+		cmocka_unit_test(names_that_are_too_long),
+		in_dir(in_no_folder),
 		in_dir(refused),
 		cmocka_unit_test_setup_teardown(without_permission, make_dir_for_all,
 						remove_dir_as_root),
