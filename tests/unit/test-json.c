@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The calls that make a JSON value go through the stand-ins here, which fail one of them.
+ */
+#include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +11,55 @@
 #include <cmocka.h>
 
 #include "json.h"
+
+static unsigned calls, failing; /* the call that fails, counted from 1; 0: none */
+
+#define hand_on(name, ...) \
+	(++calls == failing ? NULL : ((__typeof__(name) *)dlsym(RTLD_NEXT, #name))(__VA_ARGS__))
+
+struct json_object *json_object_new_object(void)
+{
+	return hand_on(json_object_new_object);
+}
+
+struct json_object *json_object_new_array(void)
+{
+	return hand_on(json_object_new_array);
+}
+
+struct json_object *json_object_new_int(int32_t value)
+{
+	return hand_on(json_object_new_int, value);
+}
+
+struct json_object *json_object_new_uint64(uint64_t value)
+{
+	return hand_on(json_object_new_uint64, value);
+}
+
+struct json_object *json_object_new_boolean(json_bool value)
+{
+	return hand_on(json_object_new_boolean, value);
+}
+
+struct json_object *json_object_new_string(const char *text)
+{
+	return hand_on(json_object_new_string, text);
+}
+
+int json_object_object_add(struct json_object *object, const char *key, struct json_object *value)
+{
+	__typeof__(json_object_object_add) *real = dlsym(RTLD_NEXT, "json_object_object_add");
+
+	return ++calls == failing ? -1 : real(object, key, value);
+}
+
+int json_object_array_add(struct json_object *array, struct json_object *value)
+{
+	__typeof__(json_object_array_add) *real = dlsym(RTLD_NEXT, "json_object_array_add");
+
+	return ++calls == failing ? -1 : real(array, value);
+}
 
 /* Prints and frees @envelope. */
 static void assert_prints(struct json_object *envelope, const char *want)
@@ -79,6 +132,45 @@ static void always_utf8(void **state)
 	}
 }
 
+/* An envelope with an item and an error; NULL when one of the calls fails, and nothing is left. */
+static struct json_object *make_one(void)
+{
+	const struct err e = {.exit = TAP_EXIT_NONE, .what = "no web9"};
+	struct json_object *envelope = json_envelope("tap-x"), *item = NULL;
+
+	if (!envelope)
+		return NULL;
+	item = json_object_new_object();
+	if (item && (json_set_text(item, "disk", "web1/xvda") || json_set_text(item, "x", NULL) ||
+		     json_set_number(item, "size_bytes", 1) || json_set_bool(item, "busy", true))) {
+		json_object_put(item);
+		item = NULL;
+	}
+	if (json_item(envelope, item) || json_error(envelope, &e)) {
+		json_object_put(envelope);
+		return NULL;
+	}
+	return envelope;
+}
+
+/* What is lost is for AddressSanitizer to find. */
+static void no_memory_for_one_of_the_calls(void **state)
+{
+	unsigned all;
+
+	calls = failing = 0;
+	json_object_put(make_one());
+	all = calls;
+	assert_true(all > 20);
+	for (failing = 1; failing <= all; failing++) {
+		calls = 0;
+		if (make_one())
+			fail_msg("call %u of %u failed, and nobody noticed", failing, all);
+		assert_int_equal(calls >= failing, true);
+	}
+	failing = 0;
+}
+
 static void a_full_disk_is_said(void **state)
 {
 	FILE *full = fopen("/dev/full", "w");
@@ -96,6 +188,7 @@ int main(void)
 		cmocka_unit_test(with_an_item),
 		cmocka_unit_test(with_an_error),
 		cmocka_unit_test(always_utf8),
+		cmocka_unit_test(no_memory_for_one_of_the_calls),
 		cmocka_unit_test(a_full_disk_is_said),
 	};
 

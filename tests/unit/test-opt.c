@@ -10,7 +10,7 @@
 #include "num.h"
 #include "opt-generate.h"
 
-enum { KEY_DRY_RUN = 256, KEY_COLOR, KEY_PATH };
+enum { KEY_DRY_RUN = 256, KEY_COLOR, KEY_PATH, KEY_LONG };
 
 static const struct option_row options[] = {
 	{'d', "detach", NULL, "Detach the disk.", OPT_COMPLETE_NONE, NULL},
@@ -18,6 +18,9 @@ static const struct option_row options[] = {
 	{KEY_DRY_RUN, "dry-run", NULL, "Print what's to be done; [x]: 1.", OPT_COMPLETE_NONE, NULL},
 	{KEY_COLOR, "color", "[WHEN]", "Use colour.", OPT_COMPLETE_WORDS, "always never"},
 	{KEY_PATH, "data-path", "PATH", "How data moves.", OPT_COMPLETE_WORDS, "map copy"},
+	{KEY_LONG, "wait-for-all-of-them", "NUMBER",
+	 "Wait for NUMBER of them, which is a help that is longer than what is left of the line.",
+	 OPT_COMPLETE_NONE, NULL},
 	{0},
 };
 static const struct operand_row operands[] = {
@@ -29,7 +32,14 @@ static const char *const synopses[] = {"[OPTIONS] DOM/VDEV", NULL};
 static const struct exit_row exits[] = {
 	{TAP_EXIT_DONE, NULL},
 	{TAP_EXIT_FOUND, "it worked"},
+	{TAP_EXIT_USAGE, NULL},
+	{TAP_EXIT_NONE, NULL},
 	{TAP_EXIT_BUSY, NULL},
+	{TAP_EXIT_TIMEOUT, NULL},
+	{TAP_EXIT_DENIED, NULL},
+	{TAP_EXIT_IMAGE, NULL},
+	{TAP_EXIT_REFUSED, NULL},
+	{TAP_EXIT_SYSTEM, NULL},
 	{0},
 };
 static const struct tool tool = {
@@ -184,7 +194,18 @@ static void help(void **state)
 	assert_contains(text, "\n  -t, --timeout=TIME        Wait for TIME. See --wait.\n");
 	assert_contains(text, "\n      --color[=WHEN]        Use colour.\n");
 	assert_contains(text, "\n      --help                Print");
-	assert_contains(text, "\n  0  Done.\n  1  It worked.\n  4  Busy, or in use by someone.\n");
+	assert_contains(
+		text,
+		"\n      --wait-for-all-of-them=NUMBER\n"
+		"                            Wait for NUMBER of them, which is a help that is\n"
+		"                            longer than what is left of the line.\n");
+	assert_contains(text, "\n  0  Done.\n  1  It worked.\n  2  The command line is wrong.\n"
+			      "  3  No such domain, disk or file.\n"
+			      "  4  Busy, or in use by someone.\n  5  Timed out.\n"
+			      "  6  Not permitted, or no Xen here.\n"
+			      "  7  The image or its device failed.\n"
+			      "  8  Refused, because it could lose data.\n"
+			      "  9  Any other system error.\n");
 	for (; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
 		assert_true(strcspn(line, "\n") <= 80);
 	free(text);
@@ -209,8 +230,41 @@ static void manual_parts(void **state)
 	free(text);
 	text = stdout_of("--generate=mdoc-exit");
 	assert_contains(text,
-			".It 0\nDone.\n.It 1\nIt worked.\n.It 4\nBusy, or in use by someone.\n");
+			".It 0\nDone.\n.It 1\nIt worked.\n.It 2\nThe command line is wrong.\n");
 	free(text);
+	assert_string_equal(opt_exit_text(TAP_EXIT_FOUND), "a check found what it looks for");
+}
+
+static void what_cannot_be_generated(void **state)
+{
+	struct err e = {0};
+	struct seen seen;
+	char rest[200];
+
+	assert_int_equal(parse("--generate=tex", false, &seen, rest, &e), -EINVAL);
+	assert_int_equal(e.exit, TAP_EXIT_USAGE);
+	assert_string_equal(e.what, "cannot generate 'tex'");
+	/* Beside others it is an option as unknown as any. */
+	assert_int_equal(parse("-d --generate=bash", false, &seen, rest, &e), -EINVAL);
+	assert_string_equal(e.what, "unknown or ambiguous option '--generate=bash'");
+}
+
+/* --help and --version have their places in the table of 64, too. */
+static void a_table_that_is_too_long(void **state)
+{
+	struct option_row rows[64] = {{0}};
+	const struct tool many = {.name = "tap-x", .options = rows};
+	char *argv[] = {(char *)"tap-x", NULL};
+	struct err e = {0};
+	int first = -1;
+
+	for (unsigned i = 0; i < 62; i++)
+		rows[i] = (struct option_row){.key = 300 + (int)i, .name = "x", .help = "X."};
+	assert_int_equal(opt_parse(&many, 1, argv, false, take, NULL, &first, &e), 0);
+	assert_int_equal(first, 1);
+	rows[62] = (struct option_row){.key = 400, .name = "x", .help = "X."};
+	assert_int_equal(opt_parse(&many, 1, argv, false, take, NULL, &first, &e), -E2BIG);
+	assert_int_equal(e.exit, TAP_EXIT_SYSTEM);
 }
 
 static void completions(void **state)
@@ -218,7 +272,8 @@ static void completions(void **state)
 	char *text = stdout_of("--generate=bash");
 
 	assert_contains(text, "complete -F _tap_x tap-x\n");
-	assert_contains(text, "-d --detach -t --timeout --dry-run --color --data-path --help");
+	assert_contains(text, "-d --detach -t --timeout --dry-run --color --data-path "
+			      "--wait-for-all-of-them --help");
 	assert_contains(text, "compgen -W 'map copy'");
 	free(text);
 	text = stdout_of("--generate=zsh");
@@ -262,6 +317,8 @@ int main(void)
 		cmocka_unit_test(help),
 		cmocka_unit_test(version),
 		cmocka_unit_test(manual_parts),
+		cmocka_unit_test(what_cannot_be_generated),
+		cmocka_unit_test(a_table_that_is_too_long),
 		cmocka_unit_test(completions),
 		cmocka_unit_test(values_name_their_range),
 	};

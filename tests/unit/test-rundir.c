@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -16,6 +18,20 @@
 #include "rundir.h"
 
 static const struct disk disk = {.domid = 3, .vdev = 51712, .name = "web1/xvda"};
+static int no_inotify, no_watch; /* positive errnos for the stand-ins here */
+
+int inotify_init1(int flags)
+{
+	errno = no_inotify;
+	return errno ? -1 : (int)syscall(SYS_inotify_init1, flags);
+}
+
+int inotify_add_watch(int fd, const char *name, uint32_t mask)
+{
+	errno = no_watch;
+	return errno ? -1 : (int)syscall(SYS_inotify_add_watch, fd, name, mask);
+}
+
 static char dir[] = "/tmp/taptools-test-XXXXXX";
 static char base[64];
 
@@ -107,6 +123,7 @@ static void paths(void **state)
 	longest[sizeof(longest) - 1] = '\0';
 	setenv("TAPTOOLS_RUNDIR", longest, 1);
 	assert_int_equal(rundir_path(&disk, NULL, path), -ENAMETOOLONG);
+	assert_int_equal(rundir_await_release(&disk, 0), -ENAMETOOLONG);
 	unsetenv("TAPTOOLS_RUNDIR");
 	assert_int_equal(rundir_path(&disk, NULL, path), 0);
 	assert_string_equal(path, "/run/taptools/3-51712");
@@ -156,6 +173,38 @@ static void one_claim_at_a_time(void **state)
 	assert_true(fcntl(claim, F_GETFD) & FD_CLOEXEC);
 	rundir_release(&disk, claim);
 	assert_int_equal(rundir_server(&disk), 0);
+}
+
+static void a_release_is_waited_for(void **state)
+{
+	const uint64_t a_minute_ns = 60000000000u;
+	pid_t pid, killer;
+
+	assert_int_equal(rundir_await_release(&disk, 0), 0); /* nobody has it */
+	pid = claim_in_child();
+	assert_int_equal(rundir_await_release(&disk, now_ns()), -ETIMEDOUT);
+	assert_int_equal(rundir_await_release(&disk, now_ns() + 1000000), -ETIMEDOUT);
+	killer = fork();
+	assert_true(killer >= 0);
+	if (!killer)
+		_exit(kill(pid, SIGKILL) != 0);
+	assert_int_equal(rundir_await_release(&disk, now_ns() + a_minute_ns), 0);
+	assert_int_equal(rundir_server(&disk), 0);
+	assert_int_equal(waitpid(killer, NULL, 0), killer);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void a_release_that_cannot_be_waited_for(void **state)
+{
+	pid_t pid = claim_in_child();
+
+	no_inotify = EMFILE;
+	assert_int_equal(rundir_await_release(&disk, UINT64_MAX), -EMFILE);
+	no_inotify = 0;
+	no_watch = ENOSPC; /* fs.inotify.max_user_watches */
+	assert_int_equal(rundir_await_release(&disk, UINT64_MAX), -ENOSPC);
+	no_watch = 0;
+	kill_child(pid);
 }
 
 /* The pid of the one before is in the file until the new one is written. */
@@ -276,6 +325,8 @@ int main(void)
 		in_dir(paths),
 		in_dir(folders_can_be_read_by_all),
 		in_dir(one_claim_at_a_time),
+		in_dir(a_release_is_waited_for),
+		in_dir(a_release_that_cannot_be_waited_for),
 		in_dir(a_claim_without_its_pid_is_not_yet_a_server),
 		in_dir(release_keeps_the_figures),
 		in_dir(nonsense_in_the_pid_file),
