@@ -1,12 +1,14 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# sim: --domains 2
-# Disks that grow, in use and not.
+# sim: --domains 3
+# tap-attach -c: a new capacity, and what an image may not become.
 load helper
+
+BACK=/local/domain/0/backend/tap/1/51712
 
 back()
 {
-	xenstore-read "/local/domain/0/backend/tap/1/51712/$1"
+	xenstore-read "$BACK/$1"
 }
 
 @test "-c: the guest sees what the file has grown to" {
@@ -105,11 +107,55 @@ back()
 	truncate -s 2M disk.img
 	[[ $(back sectors) == 2048 ]]
 	serve
-	wait_for_node /local/domain/0/backend/tap/1/51712/sectors 4096
+	wait_for_node "$BACK/sectors" 4096
 	# It never shrinks under a guest.
 	stop "$SERVER"
 	truncate -s 1M disk.img
 	serve
 	[[ $(back sectors) == 4096 ]]
 	stop "$HOLD"
+}
+
+@test "-c: a file that has become something else is left alone" {
+	make_image 1M
+	attach
+	serve
+	mv disk.img away.img
+	ln -s /dev/null disk.img
+	try tap-attach -c web1/xvda 2M
+	status_is 7
+	stderr_has "cannot grow '$T/disk.img': it is no regular file"
+	rm disk.img
+	mv away.img disk.img
+	tap-attach -c web1/xvda 2M
+	[[ $(back sectors) == 4096 ]]
+}
+
+@test "-c: more than the file can be is refused, and it stays as it is" {
+	make_image 1M
+	attach
+	serve
+	try bash -c "trap '' XFSZ && ulimit -f 2048 && tap-attach -c web1/xvda 4M"
+	status_is 7
+	stderr_has "cannot grow '$T/disk.img': File too large"
+	[[ $(stat -c %s disk.img) == 1048576 ]]
+}
+
+@test "-c: a disk whose nodes name no image" {
+	local image
+	make_image 1M
+	attach
+	serve
+	image=$(back params)
+	xenstore-write "$BACK/params" qcow2:disk.img
+	try tap-attach -c web1/xvda
+	status_is 2
+	stderr_has "'qcow2'"
+	xenstore-rm "$BACK/params"
+	try tap-attach -c web1/xvda
+	status_is 3
+	stderr_has "no image in '$BACK/params'"
+	xenstore-write "$BACK/params" "$image"
+	tap-attach -c web1/xvda 2M
+	[[ $(back sectors) == 4096 ]]
 }
