@@ -180,6 +180,81 @@ attach_and_serve()
 	stderr_has 'this domain has xvda'
 }
 
+@test "nodes that make no sense are named, and others' are passed over" {
+	local front=/local/domain/1/device/vbd
+	make_image 1M
+	attach
+	xenstore-write "$front/banana/backend" /local/domain/0/nothing
+	try front info xvdb
+	status_is 3
+	stderr_is "tap-front: xvdb: no disk xvdb in domain 1"$'\n'"tap-front: this domain has xvda"
+	xenstore-rm "$front/banana"
+	xenstore-write "$front/51712/backend-id" x
+	try front info xvda
+	status_is 9
+	stderr_has "cannot read '$front/51712/backend-id': Invalid argument"
+	xenstore-write "$front/51712/backend" elsewhere
+	try front info xvda
+	status_is 9
+	stderr_has "cannot read '$front/51712/backend'"
+}
+
+@test "a disk that is being detached is not waited for: 4" {
+	local back=/local/domain/0/backend/tap/1/51712
+	make_image 1M
+	attach
+	xenstore-write "$back/online" 0
+	try front info xvda
+	status_is 4
+	stderr_has 'the disk is being detached: the backend is Initialising(1)'
+}
+
+# Nobody serves it: the test is the backend, and has let the guest in.
+invite_guest()
+{
+	make_image 1M
+	attach
+	xenstore-write "$BACK/state" 2
+	in_background front --timeout 20s info xvda
+	wait_for_node /local/domain/1/device/vbd/51712/state 3
+	disown_background "$PID"
+}
+
+@test "a disk that is detached while its guest connects: 4" {
+	BACK=/local/domain/0/backend/tap/1/51712
+	invite_guest
+	xenstore-write "$BACK/online" 0 "$BACK/state" 6
+	status=0
+	wait "$PID" || status=$?
+	[[ $status -eq 4 ]]
+	grep -q 'the disk is being detached: the backend is Closed(6), this end Initialised(3)' background.log
+}
+
+@test "a backend that is gone while its guest connects" {
+	BACK=/local/domain/0/backend/tap/1/51712
+	invite_guest
+	xenstore-rm "$BACK"
+	status=0
+	wait "$PID" || status=$?
+	[[ $status -eq 9 ]]
+	grep -q 'Connection reset by peer: the backend is' background.log
+}
+
+@test "without the domain's own id there is no disk to find" {
+	local own
+	own=$(xenstore-read /local/domain/2/domid)
+	xenstore-write /local/domain/2/domid banana
+	GUEST=2 try front info xvda
+	xenstore-rm /local/domain/2/domid
+	status_is 9
+	stderr_has "cannot read this domain's own id from XenStore: not a number"
+	stderr_has xen-init-dom0
+	GUEST=2 try front info xvda
+	xenstore-write /local/domain/2/domid "$own"
+	status_is 9
+	stderr_has "cannot read this domain's own id from XenStore: No such file or directory"
+}
+
 @test "without a server it times out and names the states" {
 	make_image 1M
 	attach

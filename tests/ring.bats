@@ -121,6 +121,23 @@ broken_dump()
 	stderr_is 'tap-ring: web1/xvda: there is no queue 1: the disk has 1'
 }
 
+@test "a ring that may not be mapped: 6, or 3 where the grant is gone" {
+	attach_and_serve
+	hold
+	TAP_SIM_FAIL=xengnttab_open:1:EACCES try tap-ring "$DISK"
+	status_is 6
+	stderr_has 'cannot open the grant device: Permission denied'
+	stderr_has tap-sim
+	TAP_SIM_FAIL=xengnttab_map_domain_grant_refs:1:EPERM try tap-ring "$DISK"
+	status_is 6
+	stderr_matches 'cannot map grant [0-9]+ of domain 1: Operation not permitted'
+	TAP_SIM_FAIL=xengnttab_map_domain_grant_refs:1:EINVAL try tap-ring "$DISK"
+	status_is 3
+	stderr_matches 'cannot map 1 page\(s\) from grant [0-9]+ of domain 1: not granted'
+	try tap-ring "$DISK"
+	status_is 0
+}
+
 @test "nodes that make no sense are named" {
 	attach_and_serve
 	hold
