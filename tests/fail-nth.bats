@@ -178,6 +178,30 @@ detach_failing()
 	no_disk_left
 }
 
+# A guest that fails once: an error, or all its data; and the next one has the disk as it should be.
+front_failing()
+{
+	GOOD=no
+	rm -f "$T"/*.log
+	tool env TAP_SIM_FAIL="$RULE" TAP_SIM_DOMID=1 tap-front --timeout=4s --ops=30 --range=512K --seed=7 "$@" \
+		verify xvda
+	[[ $STATUS -ne 1 ]] || fail "$WHERE: wrong data: $(tail -n 5 "$T/tool.log")"
+	if [[ $STATUS -eq 0 ]]; then
+		GOOD=yes
+		return
+	fi
+	use_disk
+	[[ $DONE == yes ]] || fail "$WHERE: the next guest gets nothing ($STATUS): $(tail -n 20 "$T"/*.log)"
+}
+
+# each_call_of_front CLASS [OPTION...]: with one server for all of them.
+each_call_of_front()
+{
+	tap-attach web1 disk.img >/dev/null
+	serve web1/xvda
+	each_call tap-front "$1" front_failing "${@:2}"
+}
+
 no_disk_left()
 {
 	# A directory without a disk in it is no trace of one.
@@ -228,4 +252,17 @@ need_memory_of_its_own()
 @test "detach: memory" {
 	need_memory_of_its_own
 	each_call tap-attach memory detach_failing
+}
+
+@test "front: XenStore" {
+	each_call_of_front xenstore
+}
+
+@test "front: hypervisor calls" {
+	each_call_of_front any --fresh-grants --indirect=32
+}
+
+@test "front: memory" {
+	need_memory_of_its_own
+	each_call_of_front memory
 }
