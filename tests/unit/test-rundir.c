@@ -123,7 +123,7 @@ static void paths(void **state)
 	longest[sizeof(longest) - 1] = '\0';
 	setenv("TAPTOOLS_RUNDIR", longest, 1);
 	assert_int_equal(rundir_path(&disk, NULL, path), -ENAMETOOLONG);
-	assert_int_equal(rundir_await_release(&disk, 0), -ENAMETOOLONG);
+	assert_int_equal(rundir_await_release(&disk, 0, -1), -ENAMETOOLONG);
 	unsetenv("TAPTOOLS_RUNDIR");
 	assert_int_equal(rundir_path(&disk, NULL, path), 0);
 	assert_string_equal(path, "/run/taptools/3-51712");
@@ -180,15 +180,15 @@ static void a_release_is_waited_for(void **state)
 	const uint64_t a_minute_ns = 60000000000u;
 	pid_t pid, killer;
 
-	assert_int_equal(rundir_await_release(&disk, 0), 0); /* nobody has it */
+	assert_int_equal(rundir_await_release(&disk, 0, -1), 0); /* nobody has it */
 	pid = claim_in_child();
-	assert_int_equal(rundir_await_release(&disk, now_ns()), -ETIMEDOUT);
-	assert_int_equal(rundir_await_release(&disk, now_ns() + 1000000), -ETIMEDOUT);
+	assert_int_equal(rundir_await_release(&disk, now_ns(), -1), -ETIMEDOUT);
+	assert_int_equal(rundir_await_release(&disk, now_ns() + 1000000, -1), -ETIMEDOUT);
 	killer = fork();
 	assert_true(killer >= 0);
 	if (!killer)
 		_exit(kill(pid, SIGKILL) != 0);
-	assert_int_equal(rundir_await_release(&disk, now_ns() + a_minute_ns), 0);
+	assert_int_equal(rundir_await_release(&disk, now_ns() + a_minute_ns, -1), 0);
 	assert_int_equal(rundir_server(&disk), 0);
 	assert_int_equal(waitpid(killer, NULL, 0), killer);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
@@ -199,10 +199,10 @@ static void a_release_that_cannot_be_waited_for(void **state)
 	pid_t pid = claim_in_child();
 
 	no_inotify = EMFILE;
-	assert_int_equal(rundir_await_release(&disk, UINT64_MAX), -EMFILE);
+	assert_int_equal(rundir_await_release(&disk, UINT64_MAX, -1), -EMFILE);
 	no_inotify = 0;
 	no_watch = ENOSPC; /* fs.inotify.max_user_watches */
-	assert_int_equal(rundir_await_release(&disk, UINT64_MAX), -ENOSPC);
+	assert_int_equal(rundir_await_release(&disk, UINT64_MAX, -1), -ENOSPC);
 	no_watch = 0;
 	kill_child(pid);
 }
