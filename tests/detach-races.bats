@@ -6,6 +6,15 @@ load helper
 
 BACK=/local/domain/0/backend/tap/1
 
+# ends_with STATUS PID: of a process in the background.
+ends_with()
+{
+	local status=0
+	disown_background "$2"
+	wait "$2" || status=$?
+	[[ $status -eq $1 ]] || fail "process $2 ended with status $status, not $1"
+}
+
 @test "--wait whose disk was detached, with another in its place: that one is left alone" {
 	make_image 1M a.img
 	make_image 1M b.img
@@ -16,10 +25,7 @@ BACK=/local/domain/0/backend/tap/1
 	tap-attach -d web1/xvda
 	tap-attach web1/xvda b.img
 	kill -CONT "$waiter"
-	disown_background "$waiter"
-	status=0
-	wait "$waiter" || status=$?
-	[[ $status -eq 9 ]]
+	ends_with 9 "$waiter"
 	grep -q 'another disk is in its place' background.log
 	[[ $(xenstore-read $BACK/51712/params) == *b.img ]]
 	[[ $(xenstore-read $BACK/51712/online) == 1 ]]
@@ -37,11 +43,8 @@ BACK=/local/domain/0/backend/tap/1
 	detach=$PID
 	wait_for_node $BACK/51712/state 5
 	kill -INT "$detach"
-	disown_background "$detach"
-	status=0
-	wait "$detach" || status=$?
+	ends_with 9 "$detach"
 	kill -CONT "$HOLD"
-	[[ $status -eq 9 ]]
 	grep -q 'web1/xvda: interrupted' background.log
 	[[ $(xenstore-read $BACK/51728/online) == 1 ]]
 	[[ $(xenstore-read $BACK/51728/state) == 2 ]]
@@ -63,11 +66,8 @@ BACK=/local/domain/0/backend/tap/1
 	done
 	kill "$watching"
 	kill -INT "$detach"
-	disown_background "$detach"
-	status=0
-	wait "$detach" || status=$?
+	ends_with 9 "$detach"
 	kill -CONT "$SERVER"
-	[[ $status -eq 9 ]]
 	grep -q "removed; interrupted before its server (pid $SERVER) let go" background.log
 	disown_background "$SERVER"
 	wait "$SERVER"

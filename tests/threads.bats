@@ -4,6 +4,14 @@
 # Queues served in threads. `make check-tsan` runs this under ThreadSanitizer.
 load helper
 
+# web1 verifies, in the background; its pid is $guest.
+guest_at_work()
+{
+	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >verify.out &
+	guest=$!
+	wait_for_node /local/domain/1/device/vbd/51712/state 4
+}
+
 @test "--threads wants a number that makes sense" {
 	for bad in 0 65 x -1; do
 		try tap-serve --threads "$bad" web1/xvda
@@ -38,9 +46,7 @@ load helper
 	make_image 8M
 	attach
 	serve --threads 2 "$DISK"
-	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >verify.out &
-	guest=$!
-	wait_for_node /local/domain/1/device/vbd/51712/state 4
+	guest_at_work
 	for threads in 1 4 2; do
 		stop "$SERVER"
 		serve --threads "$threads" "$DISK"
@@ -53,9 +59,7 @@ load helper
 	make_image 8M
 	attach
 	serve
-	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >verify.out &
-	guest=$!
-	wait_for_node /local/domain/1/device/vbd/51712/state 4
+	guest_at_work
 	stop "$SERVER"
 	for threads in 1 2 4; do
 		try tap-serve --threads "$threads" "$DISK" web1/xvdq
@@ -71,9 +75,7 @@ load helper
 	make_image 8M
 	attach
 	serve
-	TAP_SIM_DOMID=1 tap-front verify xvda --ops 20000 >verify.out &
-	guest=$!
-	wait_for_node /local/domain/1/device/vbd/51712/state 4
+	guest_at_work
 	stop "$SERVER"
 	# With requests in the ring that nobody has taken; the first call is the image's own.
 	until [[ $(tap-ring -J "$DISK" | jq '.items[0] | .req_prod - .rsp_prod') -gt 0 ]]; do :; done
